@@ -1,0 +1,1 @@
+//! The configuration file as its user writes it: composes each stage's own options.

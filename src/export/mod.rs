@@ -1,0 +1,1 @@
+//! What others read: metrics for Prometheus and the web endpoints.

@@ -1,0 +1,1 @@
+//! Who talks with whom: canonical keys, the bounded flow table, openings and lazy expiry.

@@ -1,0 +1,1 @@
+//! The only place that connects stages: worker, shard, collector and reload.

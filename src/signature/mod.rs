@@ -1,0 +1,137 @@
+//! Which vendor a name belongs to: the catalogue of signatures, its loader and its matchers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// What the contact is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// People working in the vendor's application.
+    Console,
+    /// The customer-facing site of a tenant: help centre, ticket form.
+    Portal,
+    /// One host name serves agents and visitors alike.
+    Either,
+    Api,
+    /// Embedded in somebody's web page.
+    Widget,
+    Cdn,
+    Mail,
+    /// Remote-assistance relays, telephony media.
+    Relay,
+    Download,
+    Telemetry,
+    /// The vendor's own site.
+    Marketing,
+}
+
+impl Role {
+    pub const ALL: [Self; 11] = [
+        Self::Console,
+        Self::Portal,
+        Self::Either,
+        Self::Api,
+        Self::Widget,
+        Self::Cdn,
+        Self::Mail,
+        Self::Relay,
+        Self::Download,
+        Self::Telemetry,
+        Self::Marketing,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Portal => "portal",
+            Self::Either => "either",
+            Self::Api => "api",
+            Self::Widget => "widget",
+            Self::Cdn => "cdn",
+            Self::Mail => "mail",
+            Self::Relay => "relay",
+            Self::Download => "download",
+            Self::Telemetry => "telemetry",
+            Self::Marketing => "marketing",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deployment {
+    Cloud,
+    OnPremise,
+    Both,
+}
+
+/// Where the instance of a vendor can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantVisibility {
+    /// In host names.
+    #[default]
+    Name,
+    /// Only in DNS (CNAME of a vanity host).
+    Dns,
+    /// Nowhere on the wire.
+    None,
+}
+
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    Low,
+    Medium,
+    #[default]
+    High,
+}
+
+/// What a name says by the catalogue.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub vendor: Arc<Vendor>,
+    pub role: Role,
+    /// Lower case; `None` where the name shows no instance.
+    pub tenant: Option<Arc<str>>,
+    /// Such a name alone never makes a use.
+    pub ambiguous: bool,
+    /// A companion that only the agents' workspace fetches.
+    pub agent: bool,
+    pub confidence: Confidence,
+    /// The signature that won, as its file writes it: `zendesk.com`.
+    pub signature: Arc<str>,
+}
+
+/// One vendor, as one file of the catalogue describes it.
+#[derive(Debug)]
+pub struct Vendor {
+    pub id: Arc<str>,
+    pub name: Arc<str>,
+    /// The first is the folder of its file.
+    pub categories: Vec<Arc<str>>,
+    pub deployment: Deployment,
+    pub homepage: String,
+    pub tenant_visibility: TenantVisibility,
+    // `signature` adds here what its matchers and `catalog show` need (matches, examples, file, lines).
+}
+
+impl Vendor {
+    /// The category by which policy treats its sessions as remote assistance.
+    pub const REMOTE_ASSISTANCE: &'static str = "remote-assistance";
+
+    pub fn is_in(&self, category: &str) -> bool {
+        self.categories.iter().any(|c| &**c == category)
+    }
+}

@@ -1,0 +1,66 @@
+//! What names a flow, and how: the values that sniffers answer with.
+
+use std::net::IpAddr;
+
+/// Names are lossy UTF-8 as they stood on the wire; whoever matches them lower-cases them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    Tls(ClientHello),
+    Http(HttpRequest),
+    Dns(DnsMessage),
+}
+
+/// A ClientHello (RFC 8446 section 4.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ClientHello {
+    /// host_name of server_name (RFC 6066 section 3).
+    pub sni: Option<Box<str>>,
+    /// ALPN (RFC 7301) in the client's order.
+    pub alpn: Vec<Box<str>>,
+    /// supported_versions without GREASE, or legacy_version where the extension is absent.
+    pub versions: Vec<u16>,
+    pub ech: Ech,
+}
+
+/// What is known of encrypted_client_hello in a hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ech {
+    #[default]
+    None,
+    Grease,
+    Real,
+    /// The extension is there; whether real or GREASE is not known.
+    Unknown,
+}
+
+/// An HTTP/1 request head.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct HttpRequest {
+    /// Host header without port, or the authority of an absolute-form target.
+    pub host: Option<Box<str>>,
+}
+
+/// One DNS message (RFC 1035 section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsMessage {
+    pub id: u16,
+    pub response: bool,
+    pub rcode: u8,
+    pub question: Box<str>,
+    pub qtype: u16,
+    pub answers: Vec<DnsAnswer>,
+}
+
+/// One record of the answer section, with its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsAnswer {
+    pub name: Box<str>,
+    /// TYPE as a number; shown by its mnemonic.
+    pub rtype: u16,
+    pub ttl: u32,
+    /// Presentation form of the data: an address, a target name ...
+    pub data: Box<str>,
+    /// The address of an A or AAAA record.
+    pub address: Option<IpAddr>,
+}

@@ -1,0 +1,1 @@
+//! The SQLite file on disk: opens, migrates and commits; other stages give it rows.

@@ -1,0 +1,112 @@
+//! Packet time as a value: nanoseconds since the Unix epoch, made in `capture` and passed on.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A moment of packet time, in nanoseconds since 1970-01-01T00:00:00Z. Reaches to the year 2554.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(u64);
+
+/// Seconds of a day; packet time knows no leap seconds.
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+impl Time {
+    pub const ZERO: Self = Self(0);
+    pub const MAX: Self = Self(u64::MAX);
+
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    pub const fn secs(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+
+    /// Whole minutes since the epoch.
+    pub const fn minute(self) -> u32 {
+        (self.secs() / 60) as u32
+    }
+
+    /// Whole days (UTC) since the epoch.
+    pub const fn day(self) -> u32 {
+        (self.secs() / 86_400) as u32
+    }
+
+    /// How long after `earlier` this is; zero where it is not after.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment and `more`; stays at the end of time instead of wrapping.
+    pub const fn plus(self, more: Duration) -> Self {
+        let nanos = more.as_nanos();
+        Self(self.0.saturating_add(if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }))
+    }
+
+    /// This moment less `less`; stays at the epoch instead of wrapping.
+    pub const fn minus(self, less: Duration) -> Self {
+        let nanos = less.as_nanos();
+        Self(self.0.saturating_sub(if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }))
+    }
+}
+
+/// RFC 3339 in UTC with microseconds: `2026-11-22T14:37:00.000001Z`.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+            Ok(stamp) => write!(f, "{stamp:.6}"),
+            Err(_) => write!(f, "{}ns", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let stamp: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        u64::try_from(stamp.as_nanosecond()).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_rfc_3339_with_microseconds_and_reads_it_back() {
+        let time = Time::from_nanos(1_795_358_220_000_001_999);
+        assert_eq!(time.to_string(), "2026-11-22T14:37:00.000001Z");
+        let text = serde_json::to_string(&time).unwrap();
+        let back: Time = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.nanos(), 1_795_358_220_000_001_000);
+    }
+
+    #[test]
+    fn never_wraps() {
+        assert_eq!(Time::ZERO.minus(DAY), Time::ZERO);
+        assert_eq!(Time::MAX.plus(Duration::MAX), Time::MAX);
+        assert_eq!(Time::ZERO.since(Time::MAX), Duration::ZERO);
+    }
+}
