@@ -21,3 +21,16 @@ pub struct Client {
     pub id: Arc<str>,
     pub kind: ClientKind,
 }
+
+/// What a declared address is on the way of the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VantageKind {
+    Proxy,
+    Nat,
+    TlsInspector,
+    VpnGateway,
+    Resolver,
+    Scanner,
+    Guest,
+}

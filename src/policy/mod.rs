@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::ClientKind;
+use crate::signature::{Role, Vendor};
+use crate::time::Time;
+
 /// What policy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +60,26 @@ impl Relation {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// The group of a client, by its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub name: Arc<str>,
+    /// What `clients` of the group says of its addresses; `None` where it says nothing.
+    pub kind: Option<ClientKind>,
+}
+
+/// What a rule may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Contact<'a> {
+    pub vendor: &'a Vendor,
+    pub tenant: Option<&'a str>,
+    pub role: Role,
+    pub relation: Relation,
+    /// Name of the client's group.
+    pub group: &'a str,
+    pub at: Time,
 }
 
 /// What policy decided about one contact, and by which rule.

@@ -50,3 +50,19 @@ pub struct Addition {
     pub minute_payload: u64,
     pub minute_bursts: u32,
 }
+
+/// How a usage stands after an addition was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub engagement: Engagement,
+    /// What it was before this addition; `None` where the usage is new.
+    pub before: Option<Engagement>,
+    /// Of the day (UTC) of the addition.
+    pub active_minutes_today: u32,
+    /// Octets from client to server on that day.
+    pub sent_today: u64,
+    /// Which threshold gave the engagement.
+    pub threshold: Option<&'static str>,
+    /// This addition began the usage.
+    pub first_flow: bool,
+}
