@@ -39,6 +39,8 @@ pub enum Ech {
 pub struct HttpRequest {
     /// Host header without port, or the authority of an absolute-form target.
     pub host: Option<Box<str>>,
+    /// The port that stood behind the host.
+    pub port: Option<u16>,
 }
 
 /// One DNS message (RFC 1035 section 4).

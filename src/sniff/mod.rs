@@ -1,14 +1,65 @@
 //! What the opening of a flow says: sniffers without clock and I/O, one file each, and the table that lists them.
 
+pub mod dns;
 mod evidence;
+pub mod http;
+mod progress;
+mod reader;
+mod tls;
 
 pub use evidence::{ClientHello, DnsAnswer, DnsMessage, Ech, Evidence, HttpRequest};
+pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
+
+/// Every sniffer, in the order in which they are asked. A new one is a file, a `mod` line and a row here.
+pub const SNIFFERS: &[Sniffer] = &[
+    Sniffer {
+        name: "tls",
+        help: "TLS ClientHello over TCP",
+        over: Over::Stream { sniff: tls::sniff, cut_short: tls::cut_short },
+    },
+    Sniffer {
+        name: "http",
+        help: "HTTP/1 requests",
+        over: Over::Stream { sniff: http::sniff, cut_short: |_| None },
+    },
+    Sniffer { name: "dns", help: "DNS over UDP, mDNS and LLMNR", over: Over::Datagrams(dns::step) },
+];
+
+/// One row of [`SNIFFERS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Sniffer {
+    /// Also the value of the label `sniffer`.
+    pub name: &'static str,
+    pub help: &'static str,
+    pub over: Over,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Over {
+    Stream {
+        /// A function of the two openings, asked again each time that they have grown.
+        sniff: fn(&Openings<'_>) -> Answer,
+        /// What is certain of openings that will not grow any more.
+        cut_short: fn(&Openings<'_>) -> Option<Evidence>,
+    },
+    /// A step: state, whether the client sent it, datagram.
+    Datagrams(fn(&mut State, bool, &[u8]) -> Answer),
+}
 
 /// The first in-order bytes of each direction of a stream, from the offset at which the sniffer was told to begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Openings<'a> {
     pub client: &'a [u8],
     pub server: &'a [u8],
+}
+
+/// What a datagram sniffer remembers of a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The sniffer's own.
+    pub word: u32,
+    /// A bound of the sniffer bit in this step.
+    pub limited: bool,
 }
 
 /// The five answers of a sniffer.

@@ -1,0 +1,300 @@
+//! How far the sniffing of one flow has come: which sniffers are still asked, from which offsets, at what depth.
+
+use super::{Answer, Evidence, Openings, Over, SNIFFERS, Sniffer, State};
+use crate::count::{Kind, Row, Rows};
+
+/// How often sniffing may start again inside what a sniffer found: PROXY, then SOCKS or CONNECT, then STARTTLS.
+pub const MAX_DEPTH: u8 = 3;
+
+/// What the flow is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Call again with longer openings, or with the next datagram.
+    More,
+    /// Evidence is complete.
+    Met,
+    /// No sniffer knows these bytes.
+    Nothing,
+}
+
+/// One per flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Two bits a row of the table: no more asked with the sides as given, no more asked with the sides swapped.
+    refused: u64,
+    /// Where this depth begins in the openings, by the sides as given.
+    client_at: u32,
+    server_at: u32,
+    state: State,
+    depth: u8,
+    /// Row of the sniffer that answered last, and one; 0 for none.
+    last: u8,
+    /// Answers not yet counted.
+    answers: u8,
+    marks: u8,
+}
+
+impl Progress {
+    /// Asks the sniffers over streams. `openings` are the whole openings of the flow each time, whatever was consumed.
+    ///
+    /// Each side is read as the client's: a capture that began late, or with one direction missing, may have them the wrong
+    /// way round. [`Progress::swapped`] then says so.
+    pub fn stream(&mut self, openings: &Openings<'_>, out: &mut dyn FnMut(Evidence)) -> Wants {
+        self.stream_by(SNIFFERS, openings, out)
+    }
+
+    /// Asks the sniffers over datagrams.
+    pub fn datagram(
+        &mut self,
+        from_client: bool,
+        datagram: &[u8],
+        out: &mut dyn FnMut(Evidence),
+    ) -> Wants {
+        self.datagram_by(SNIFFERS, from_client, datagram, out)
+    }
+
+    /// The flow ends, or its time or room for sniffing does: what is certain of bytes that were cut short. `More` is never
+    /// answered. For streams; over datagrams nothing is held back.
+    pub fn end(&mut self, openings: &Openings<'_>, out: &mut dyn FnMut(Evidence)) -> Wants {
+        self.end_by(SNIFFERS, openings, out)
+    }
+
+    /// Whether the evidence came from the side that was given as the server's.
+    pub fn swapped(&self) -> bool {
+        self.marks & SWAPPED != 0
+    }
+
+    /// Begins anew at a later request of an HTTP/1 connection: `stream` then takes openings that begin there, and asks HTTP
+    /// alone.
+    pub fn restart_http(&mut self) {
+        let http = SNIFFERS.iter().position(|sniffer| sniffer.name == "http").unwrap_or_default();
+        *self = Self { refused: !straight(http), answers: self.answers, ..Self::default() };
+    }
+
+    /// Hands over what is to be counted since the last call.
+    pub fn counts(&mut self, mut add: impl FnMut(Counter)) {
+        if self.answers == 0 && self.marks & (DEPTH | LIMITED) == 0 {
+            return;
+        }
+        for _ in 0..std::mem::take(&mut self.answers) {
+            if let Some(row) = self.last.checked_sub(1) {
+                add(Counter(usize::from(row)));
+            }
+        }
+        if self.marks & DEPTH != 0 {
+            add(Counter::DEPTH);
+        }
+        if self.marks & LIMITED != 0 {
+            add(Counter::LIMITED);
+        }
+        self.marks &= !(DEPTH | LIMITED);
+    }
+
+    fn stream_by(
+        &mut self,
+        table: &[Sniffer],
+        openings: &Openings<'_>,
+        out: &mut dyn FnMut(Evidence),
+    ) -> Wants {
+        'depth: loop {
+            let mut open = false;
+            for swapped in [false, true] {
+                for (row, sniffer) in table.iter().enumerate() {
+                    let Over::Stream { sniff, .. } = sniffer.over else { continue };
+                    let bit = if swapped { straight(row) << 1 } else { straight(row) };
+                    if self.refused & bit != 0 {
+                        continue;
+                    }
+                    match sniff(&self.view(openings, swapped)) {
+                        Answer::NotMine => self.refused |= bit,
+                        Answer::NeedMore => open = true,
+                        Answer::Found(evidence) => {
+                            self.answered(row, swapped);
+                            out(evidence);
+                            return Wants::Met;
+                        }
+                        Answer::Emit(evidence, consumed) => {
+                            self.answered(row, swapped);
+                            out(evidence);
+                            // What emits nothing but promises would be asked for ever.
+                            if consumed == 0 {
+                                return Wants::Met;
+                            }
+                            self.advance(swapped, consumed, 0);
+                            self.refused = !bit;
+                            continue 'depth;
+                        }
+                        Answer::Inside(evidence, client, server) => {
+                            self.answered(row, swapped);
+                            if let Some(evidence) = evidence {
+                                out(evidence);
+                            }
+                            if self.depth == MAX_DEPTH {
+                                self.marks |= DEPTH;
+                                return Wants::Met;
+                            }
+                            self.depth += 1;
+                            self.advance(swapped, client, server);
+                            self.refused = 0;
+                            continue 'depth;
+                        }
+                    }
+                }
+            }
+            return if open { Wants::More } else { self.given_up() };
+        }
+    }
+
+    fn datagram_by(
+        &mut self,
+        table: &[Sniffer],
+        from_client: bool,
+        datagram: &[u8],
+        out: &mut dyn FnMut(Evidence),
+    ) -> Wants {
+        let mut open = false;
+        for (row, sniffer) in table.iter().enumerate() {
+            let Over::Datagrams(step) = sniffer.over else { continue };
+            if self.refused & straight(row) != 0 {
+                continue;
+            }
+            let answer = step(&mut self.state, from_client, datagram);
+            if std::mem::take(&mut self.state.limited) {
+                self.marks |= LIMITED;
+            }
+            match answer {
+                Answer::NotMine => self.refused |= straight(row),
+                Answer::NeedMore => open = true,
+                Answer::Found(evidence) => {
+                    self.answered(row, false);
+                    out(evidence);
+                    return Wants::Met;
+                }
+                Answer::Emit(evidence, _) => {
+                    self.answered(row, false);
+                    self.refused = !straight(row);
+                    out(evidence);
+                    return Wants::More;
+                }
+                Answer::Inside(evidence, ..) => {
+                    self.answered(row, false);
+                    if let Some(evidence) = evidence {
+                        out(evidence);
+                    }
+                    return Wants::Met;
+                }
+            }
+        }
+        if open { Wants::More } else { self.given_up() }
+    }
+
+    fn end_by(
+        &mut self,
+        table: &[Sniffer],
+        openings: &Openings<'_>,
+        out: &mut dyn FnMut(Evidence),
+    ) -> Wants {
+        for swapped in [false, true] {
+            for (row, sniffer) in table.iter().enumerate() {
+                let Over::Stream { cut_short, .. } = sniffer.over else { continue };
+                let bit = if swapped { straight(row) << 1 } else { straight(row) };
+                if self.refused & bit != 0 {
+                    continue;
+                }
+                if let Some(evidence) = cut_short(&self.view(openings, swapped)) {
+                    self.answered(row, swapped);
+                    out(evidence);
+                    return Wants::Met;
+                }
+            }
+        }
+        self.given_up()
+    }
+
+    fn view<'a>(&self, openings: &Openings<'a>, swapped: bool) -> Openings<'a> {
+        let client = from(openings.client, self.client_at);
+        let server = from(openings.server, self.server_at);
+        if swapped {
+            Openings { client: server, server: client }
+        } else {
+            Openings { client, server }
+        }
+    }
+
+    fn advance(&mut self, swapped: bool, client: usize, server: usize) {
+        let (client, server) = if swapped { (server, client) } else { (client, server) };
+        let at = |before: u32, more: usize| {
+            before.saturating_add(u32::try_from(more).unwrap_or(u32::MAX))
+        };
+        self.client_at = at(self.client_at, client);
+        self.server_at = at(self.server_at, server);
+    }
+
+    fn answered(&mut self, row: usize, swapped: bool) {
+        self.last = u8::try_from(row + 1).unwrap_or(u8::MAX);
+        self.answers = self.answers.saturating_add(1);
+        self.marks |= if swapped { SWAPPED } else { 0 };
+    }
+
+    /// Nobody is left to ask: that is complete where something was found on the way.
+    fn given_up(&self) -> Wants {
+        if self.last == 0 { Wants::Nothing } else { Wants::Met }
+    }
+}
+
+/// The counters of this stage: a row for each sniffer, then the bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter(usize);
+
+impl Counter {
+    pub const DEPTH: Self = Self(SNIFFERS.len());
+    pub const LIMITED: Self = Self(SNIFFERS.len() + 1);
+}
+
+impl Rows for Counter {
+    const ROWS: &'static [Row] = &ROWS;
+
+    fn index(self) -> usize {
+        self.0
+    }
+}
+
+const ROWS: [Row; SNIFFERS.len() + 2] = {
+    let mut rows = [Row {
+        kind: Kind::Counter,
+        name: "saastap_sniff_limited_total",
+        help: "Answers of sniffers that a bound cut short.",
+        label: Some(("bound", "depth")),
+    }; SNIFFERS.len() + 2];
+    let mut left: &[Sniffer] = SNIFFERS;
+    let (mut unset, _) = rows.split_at_mut(SNIFFERS.len());
+    while let ([sniffer, others @ ..], [row, more @ ..]) = (left, unset) {
+        *row = Row {
+            kind: Kind::Counter,
+            name: "saastap_sniff_answers_total",
+            help: "Answers of sniffers that named or described a flow.",
+            label: Some(("sniffer", sniffer.name)),
+        };
+        (left, unset) = (others, more);
+    }
+    let [.., row] = &mut rows;
+    row.label = Some(("bound", "answers"));
+    rows
+};
+
+/// The table has room for half as many rows as `Progress::refused` has bits.
+const _: () = assert!(SNIFFERS.len() <= 32);
+const _: () = assert!(size_of::<Progress>() <= 32);
+
+const fn straight(row: usize) -> u64 {
+    1 << (row * 2)
+}
+
+fn from(opening: &[u8], at: u32) -> &[u8] {
+    usize::try_from(at).ok().and_then(|at| opening.get(at..)).unwrap_or_default()
+}
+
+// Bits of `Progress::marks`.
+const SWAPPED: u8 = 1;
+const DEPTH: u8 = 2;
+const LIMITED: u8 = 4;
