@@ -1,9 +1,27 @@
 //! Which vendor a name belongs to: the catalogue of signatures, its loader and its matchers.
 
+mod catalog;
+mod check;
+pub mod domain;
+mod explain;
+mod load;
+mod reserved;
+mod rule;
+#[cfg(test)]
+mod sample;
+mod schema;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use catalog::{Catalog, Found};
+pub use check::{Entry, Example};
+pub use explain::{Claim, Explanation, Lost};
+pub use load::Options;
+pub use rule::{Kind, Match, NoTenant, Reading};
+pub use schema::{Expect, Expected};
 
 /// What the contact is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,7 +132,7 @@ pub struct Verdict {
     pub signature: Arc<str>,
 }
 
-/// One vendor, as one file of the catalogue describes it.
+/// One vendor, as one file of the catalogue describes it; [`Entry`] has the file's matches and examples beside it.
 #[derive(Debug)]
 pub struct Vendor {
     pub id: Arc<str>,
@@ -124,7 +142,6 @@ pub struct Vendor {
     pub deployment: Deployment,
     pub homepage: String,
     pub tenant_visibility: TenantVisibility,
-    // `signature` adds here what its matchers and `catalog show` need (matches, examples, file, lines).
 }
 
 impl Vendor {

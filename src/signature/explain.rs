@@ -1,0 +1,162 @@
+//! Why a name belongs to a vendor, or to none: the match that wins, those that lose, and names that only look alike.
+
+use std::sync::Arc;
+
+use super::catalog::{Catalog, Place};
+use super::domain::Name;
+use super::rule::{Match, NoTenant};
+use super::{Entry, Verdict};
+
+/// Labels of a name that are searched for a catalogued name in its midst: real names have fewer.
+const MAX_SEARCHED: usize = 32;
+
+/// What the catalogue says of a name, and why.
+#[derive(Debug)]
+pub struct Explanation {
+    pub host: String,
+    pub verdict: Option<Verdict>,
+    pub winner: Option<Claim>,
+    /// Why the winner's tenant rule gave no tenant.
+    pub no_tenant: Option<NoTenant>,
+    /// Matches that could have been meant, longest name first.
+    pub losers: Vec<(Claim, Lost)>,
+}
+
+/// A match and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub vendor: Arc<str>,
+    pub signature: Arc<str>,
+    pub exact: bool,
+    pub source: String,
+    pub file: Arc<str>,
+    pub line: usize,
+}
+
+/// Why a match did not decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The winner's name is longer, or the very name.
+    Shorter,
+    /// The match is for the name alone, the host lies below it.
+    Exact,
+    /// Its name stands in the host, but not at its end: whoever owns the end decides.
+    NotAtEnd,
+}
+
+impl Lost {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shorter => "a longer name wins",
+            Self::Exact => "it is for that name alone, not for names below it",
+            Self::NotAtEnd => "it stands in the name, but not at its end",
+        }
+    }
+}
+
+impl Catalog {
+    pub fn explain(&self, host: &str) -> Explanation {
+        let mut explained = Explanation {
+            host: host.to_owned(),
+            verdict: None,
+            winner: None,
+            no_tenant: None,
+            losers: Vec::new(),
+        };
+        let Some(name) = Name::new(host) else { return explained };
+        let mut hits = self.domains().all(&name);
+        if let Some((entry, rule, hit)) =
+            hits.next().and_then(|hit| self.rule(*hit.value).map(|(e, m)| (e, m, hit)))
+        {
+            explained.winner = Some(Claim::new(entry, rule));
+            explained.no_tenant = rule.read(hit.label).why;
+            explained.verdict = self.host(host);
+        }
+        let shorter = hits.map(|hit| (*hit.value, Lost::Shorter));
+        let missed = self.domains().missed(&name).map(|place| (*place, Lost::Exact));
+        let mut losers: Vec<(Place, Lost)> = shorter.chain(missed).collect();
+        losers.extend(self.amid(host).into_iter().map(|place| (place, Lost::NotAtEnd)));
+        explained.losers = losers
+            .into_iter()
+            .filter_map(|(place, why)| {
+                let (entry, rule) = self.rule(place)?;
+                Some((Claim::new(entry, rule), why))
+            })
+            .collect();
+        explained.losers.sort_by_key(|(claim, _)| std::cmp::Reverse(claim.signature.len()));
+        explained
+    }
+
+    /// Catalogued names that stand in the host at a label's start and end before its last label.
+    fn amid(&self, host: &str) -> Vec<Place> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let mut found: Vec<Place> = Vec::new();
+        let dots = host.match_indices('.').map(|(at, _)| at);
+        for end in dots.take(MAX_SEARCHED) {
+            let Some(name) = host.get(..end).and_then(Name::new) else { continue };
+            if let Some(hit) = self.domains().find(&name)
+                && !found.contains(hit.value)
+            {
+                found.push(*hit.value);
+            }
+        }
+        found
+    }
+}
+
+impl Claim {
+    fn new(entry: &Entry, rule: &Match) -> Self {
+        Self {
+            vendor: entry.vendor.id.clone(),
+            signature: rule.value.clone(),
+            exact: rule.exact,
+            source: rule.source.clone(),
+            file: entry.file.clone(),
+            line: rule.line,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{ZENDESK, sheet};
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let rival = sheet("rival", "deep.zdassets.com")
+            .replacen("role", "exact = true\nrole", 1)
+            .replace("\"a.deep", "\"deep");
+        Catalog::load_texts(&[("helpdesk/zendesk.toml", ZENDESK), ("helpdesk/rival.toml", &rival)])
+            .unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    fn losers(explained: &Explanation) -> Vec<(&str, Lost)> {
+        explained.losers.iter().map(|(claim, why)| (&*claim.signature, *why)).collect()
+    }
+
+    #[test]
+    fn winner_and_losers_are_told() {
+        let catalog = catalog();
+        let explained = catalog.explain("deep.zdassets.com");
+        assert_eq!(explained.winner.as_ref().map(|c| &*c.vendor), Some("rival"));
+        assert_eq!(losers(&explained), [("zdassets.com", Lost::Shorter)]);
+        let explained = catalog.explain("x.deep.zdassets.com");
+        assert_eq!(explained.winner.as_ref().map(|c| &*c.vendor), Some("zendesk"));
+        assert_eq!(losers(&explained), [("deep.zdassets.com", Lost::Exact)]);
+        let explained = catalog.explain("www.zendesk.com");
+        assert_eq!(explained.no_tenant, Some(NoTenant::Generic));
+        assert_eq!(explained.winner.map(|c| c.line), Some(7));
+    }
+
+    #[test]
+    fn look_alikes_are_nobodys_and_say_why() {
+        let catalog = catalog();
+        let explained = catalog.explain("acme.zendesk.com.login.example");
+        assert!(explained.verdict.is_none() && explained.winner.is_none());
+        assert_eq!(losers(&explained), [("zendesk.com", Lost::NotAtEnd)]);
+        for host in ["notzendesk.com", "zendesk-support.com", "", "..", &"a.".repeat(2000)] {
+            let explained = catalog.explain(host);
+            assert!(explained.verdict.is_none() && explained.losers.is_empty(), "{host}");
+        }
+    }
+}

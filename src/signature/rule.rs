@@ -1,0 +1,195 @@
+//! One `[[match]]` of a signature, and what it says of a name that it claims.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::reserved::{self, Reserved};
+use super::{Confidence, Role};
+
+/// What a match looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A host name: SNI, HTTP Host, a DNS question.
+    Domain,
+    /// The target of a vanity host's CNAME.
+    Cname,
+    /// An include of an SPF record (RFC 7208 section 5.2). Kept and shown; not matched yet.
+    Spf,
+    /// A mail exchanger. Kept and shown; not matched yet.
+    Mx,
+    /// The domain of SMTP greetings and envelopes. Kept and shown; not matched yet.
+    Mail,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Cname => "cname",
+            Self::Spf => "spf",
+            Self::Mx => "mx",
+            Self::Mail => "mail",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One `[[match]]`.
+#[derive(Clone, Debug)]
+pub struct Match {
+    pub kind: Kind,
+    /// The name as the file writes it: `zendesk.com`.
+    pub value: Arc<str>,
+    pub role: Role,
+    pub ambiguous: bool,
+    pub agent: bool,
+    /// The name itself only, nothing below it.
+    pub exact: bool,
+    /// The label before the suffix names the instance.
+    pub tenant: bool,
+    /// Labels that are no tenants, beside the generic ones.
+    pub reserved: Vec<Box<str>>,
+    /// The role of those; by default that of the generic list, else `marketing`.
+    pub reserved_role: Option<Role>,
+    pub source: String,
+    pub confidence: Confidence,
+    /// Of its `[[match]]`, from 1.
+    pub line: usize,
+}
+
+impl Match {
+    /// What the match says of a name whose label before the suffix is `label` (lower case; `None`: the name is the suffix).
+    pub fn read<'a>(&self, label: Option<&'a [u8]>) -> Reading<'a> {
+        let plain = Reading { role: self.role, tenant: None, ambiguous: self.ambiguous, why: None };
+        if !self.tenant {
+            return plain;
+        }
+        let Some(label) = label else {
+            // `zendesk.com` itself: the front page, as `www`.
+            let role = self.reserved_role.unwrap_or(Role::Marketing);
+            return Reading { role, ambiguous: false, why: Some(NoTenant::Bare), ..plain };
+        };
+        let Some(label) = std::str::from_utf8(label).ok().filter(|l| is_label(l)) else {
+            return Reading { why: Some(NoTenant::NotALabel), ..plain };
+        };
+        let Some((reserved, why)) = self.reserves(label) else {
+            return Reading { tenant: Some(label), ..plain };
+        };
+        match reserved {
+            Reserved::As(role) => Reading { role, ambiguous: false, why: Some(why), ..plain },
+            Reserved::Same => Reading { why: Some(why), ..plain },
+        }
+    }
+
+    fn reserves(&self, label: &str) -> Option<(Reserved, NoTenant)> {
+        let generic = reserved::generic(label);
+        if self.reserved.iter().any(|r| **r == *label) {
+            let by_default = generic.unwrap_or(Reserved::As(Role::Marketing));
+            Some((self.reserved_role.map_or(by_default, Reserved::As), NoTenant::Reserved))
+        } else {
+            generic.map(|g| (g, NoTenant::Generic))
+        }
+    }
+}
+
+/// What a match says of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    pub role: Role,
+    pub tenant: Option<&'a str>,
+    pub ambiguous: bool,
+    /// Why a match with a tenant rule gave no tenant.
+    pub why: Option<NoTenant>,
+}
+
+/// Why a name under a tenant rule shows no tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTenant {
+    /// The name is the suffix itself.
+    Bare,
+    /// The match reserves the label.
+    Reserved,
+    /// The label is infrastructure everywhere.
+    Generic,
+    /// Octets that no host name has.
+    NotALabel,
+}
+
+impl fmt::Display for NoTenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bare => "the name has no label before the suffix",
+            Self::Reserved => "the label before the suffix is reserved by the match",
+            Self::Generic => "the label before the suffix is infrastructure, not an instance",
+            Self::NotALabel => "the label before the suffix is no host label",
+        })
+    }
+}
+
+/// Letters, digits, hyphens (RFC 952, RFC 1123 section 2.1), and the underscore that some vendors allow. Lower case.
+pub fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule() -> Match {
+        Match {
+            kind: Kind::Domain,
+            value: "zendesk.com".into(),
+            role: Role::Either,
+            ambiguous: true,
+            agent: false,
+            exact: false,
+            tenant: true,
+            reserved: vec!["ekr".into(), "cdn".into()],
+            reserved_role: None,
+            source: "here".into(),
+            confidence: Confidence::High,
+            line: 1,
+        }
+    }
+
+    fn read(rule: &Match, label: &str) -> (Role, Option<String>, bool) {
+        let reading = rule.read(Some(label.as_bytes()));
+        (reading.role, reading.tenant.map(str::to_owned), reading.ambiguous)
+    }
+
+    #[test]
+    fn reserved_labels_have_a_role_and_no_tenant() {
+        let mut rule = rule();
+        assert_eq!(read(&rule, "acme"), (Role::Either, Some("acme".into()), true));
+        assert_eq!(read(&rule, "xn--mnchen-3ya").1, Some("xn--mnchen-3ya".into()));
+        assert_eq!(read(&rule, "www"), (Role::Marketing, None, false));
+        assert_eq!(read(&rule, "ekr"), (Role::Marketing, None, false));
+        assert_eq!(read(&rule, "cdn"), (Role::Cdn, None, false));
+        assert_eq!(read(&rule, "login"), (Role::Either, None, true));
+        assert_eq!(rule.read(None).role, Role::Marketing);
+        rule.reserved_role = Some(Role::Widget);
+        assert_eq!(read(&rule, "ekr"), (Role::Widget, None, false));
+        assert_eq!(read(&rule, "www"), (Role::Marketing, None, false));
+    }
+
+    #[test]
+    fn odd_octets_are_no_tenant() {
+        let rule = rule();
+        for label in ["a b", "é", "\u{fffd}", "a/b", "*"] {
+            assert_eq!(read(&rule, label), (Role::Either, None, true), "{label}");
+        }
+    }
+
+    #[test]
+    fn without_a_tenant_rule_every_label_is_alike() {
+        let rule = Match { tenant: false, role: Role::Widget, ..rule() };
+        assert_eq!(read(&rule, "www"), (Role::Widget, None, true));
+        assert_eq!(rule.read(None).role, Role::Widget);
+    }
+}
