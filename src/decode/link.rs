@@ -80,6 +80,7 @@ fn ether<'a>(mut kind: u16, mut rest: Rest<'a>) -> Result<Inner<'a>, Refusal> {
                         return Err(Refusal::Llc);
                     }
                 }
+                None if SNAP.starts_with(rest.bytes) => return Err(Refusal::TooShort),
                 _ => return Err(Refusal::Llc),
             },
             _ => return Err(Refusal::NotIp),
@@ -125,7 +126,7 @@ fn ppp(mut rest: Rest<'_>, vlan: Option<u16>) -> Result<Inner<'_>, Refusal> {
         [0x00, 0x57, ..] => (Version::V6, 2),
         [0x21, ..] => (Version::V4, 1),
         [0x57, ..] => (Version::V6, 1),
-        [] | [0x00] => return Err(Refusal::TooShort),
+        [] | [0x00] | [0xff] => return Err(Refusal::TooShort),
         _ => return Err(Refusal::NotIp),
     };
     Ok(Inner { version, vlan, rest: rest.skip(len) })
