@@ -192,7 +192,7 @@ impl Checker<'_> {
         }
         let mut reserved: Vec<Box<str>> = Vec::new();
         for label in row.reserved.iter().flat_map(|r| r.get_ref()) {
-            if !is_label(label) {
+            if !is_label(&label.replace('*', "x")) || label == "*" {
                 let what = format!("reserved label {label:?} is no lower-case label");
                 let mend = "write the one label before the suffix; deeper names get a match";
                 self.at_any(row.reserved.as_ref(), what, mend);

@@ -52,7 +52,7 @@ pub struct Match {
     pub exact: bool,
     /// The label before the suffix names the instance.
     pub tenant: bool,
-    /// Labels that are no tenants, beside the generic ones.
+    /// Labels that are no tenants, beside the generic ones; `*` stands for any characters.
     pub reserved: Vec<Box<str>>,
     /// The role of those; by default that of the generic list, else `marketing`.
     pub reserved_role: Option<Role>,
@@ -88,7 +88,7 @@ impl Match {
 
     fn reserves(&self, label: &str) -> Option<(Reserved, NoTenant)> {
         let generic = reserved::generic(label);
-        if self.reserved.iter().any(|r| **r == *label) {
+        if self.reserved.iter().any(|r| fits(r, label)) {
             let by_default = generic.unwrap_or(Reserved::As(Role::Marketing));
             Some((self.reserved_role.map_or(by_default, Reserved::As), NoTenant::Reserved))
         } else {
@@ -137,6 +137,24 @@ pub fn is_label(label: &str) -> bool {
         && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 }
 
+/// Whether the label is what `pattern` shows, in which each `*` stands for any characters, or none. Linear but for the
+/// number of stars: each piece between them is searched once, from where the last one ended.
+pub fn fits(pattern: &str, label: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == label };
+    let Some(mut label) = label.strip_prefix(head) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return label.ends_with(piece);
+        }
+        match label.find(piece) {
+            Some(at) => label = label.get(at + piece.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +194,25 @@ mod tests {
         rule.reserved_role = Some(Role::Widget);
         assert_eq!(read(&rule, "ekr"), (Role::Widget, None, false));
         assert_eq!(read(&rule, "www"), (Role::Marketing, None, false));
+    }
+
+    #[test]
+    fn stars_stand_for_any_characters() {
+        for (pattern, label, fit) in [
+            ("assets", "assets", true),
+            ("assets", "assets1", false),
+            ("assets*", "assets", true),
+            ("assets*", "assets10", true),
+            ("*-vbus-*", "1-vbus-de", true),
+            ("*-vbus-*", "vbus-de", false),
+            ("instance-*-relay", "instance-abc-relay", true),
+            ("instance-*-relay", "instance-relay", false),
+            ("a*a", "a", false),
+            ("*", "x", true),
+            ("*a*ab", "aab", true),
+        ] {
+            assert_eq!(fits(pattern, label), fit, "{pattern} {label}");
+        }
     }
 
     #[test]
