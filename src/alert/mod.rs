@@ -1,1 +1,49 @@
 //! What has to be said: findings, the cases that collect them, and the outbox that delivers them.
+
+mod case;
+pub mod event;
+pub mod finding;
+
+use serde::{Deserialize, Serialize};
+
+pub use case::{Cases, Counter, Raised, Row};
+pub use event::{Event, Sensor};
+pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
+
+/// `[alert]` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Days of packet time, from the first packet ever seen, in which `first_seen` only learns.
+    pub learn_days: u32,
+    /// A case says something at most once in so many hours.
+    pub window_hours: u32,
+    /// A case closes after so many hours without a contact.
+    pub quiet_hours: u32,
+    /// Open cases and learned (vendor, group) pairs, each; a vendor with thousands of tenants seen on the wire must not
+    /// take all memory.
+    pub max_cases: usize,
+    /// Clients that all open cases together tell apart; beyond it counts are lower bounds and say so.
+    pub max_clients: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            learn_days: 14,
+            window_hours: 24,
+            quiet_hours: 24,
+            max_cases: 10_000,
+            max_clients: 1_000_000,
+        }
+    }
+}
+
+impl Options {
+    /// Octets that cases can hold at most.
+    pub fn memory(&self) -> u64 {
+        // A case: 20 names of clients and 5 flows of at most 255 octets a name, and its key; a client: 8 octets of hash in a
+        // set that is at least half full; a learned pair: two short names.
+        (self.max_cases as u64) * (8_192 + 256) + (self.max_clients as u64) * 18
+    }
+}

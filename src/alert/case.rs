@@ -1,0 +1,861 @@
+//! Cases: one kind of finding over clients and time, which says something at most once a window.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Options;
+use super::event::{
+    Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor, VendorName, What,
+};
+use super::finding::{FINDINGS, FIRST_SEEN, Finding, Sighting, UNSANCTIONED_TENANT};
+use crate::count;
+use crate::policy::{Relation, State};
+use crate::signature::Role;
+use crate::time::Time;
+
+crate::rows! {
+    /// What cases count.
+    pub enum Counter {
+        UnsanctionedTenant => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_tenant"),
+        UnsanctionedUse => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_use"),
+        FirstSeen => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "first_seen"),
+        Accepted => Counter "saastap_alert_events_accepted_total" "Events that the store took for delivery.",
+        Refused => Counter "saastap_alert_events_refused_total" "Events that the store did not take; they are raised again.",
+        Open => Gauge "saastap_alert_cases" "Open cases.",
+        CaseOverflow => Counter "saastap_alert_case_overflows_total" "Sightings that would have opened a case, or learned a service, beyond max_cases.",
+        ClientOverflow => Counter "saastap_alert_client_overflows_total" "Sightings whose client could not be told apart beyond max_clients.",
+    }
+}
+
+/// One row of the store's table `window`: put, or deleted where there is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub key: String,
+    pub value: Option<String>,
+}
+
+/// An event, and the row that has to be committed with it.
+#[derive(Clone, Debug)]
+pub struct Raised {
+    pub event: Event,
+    pub row: Row,
+}
+
+/// All open cases, and what was learned of first sights. It holds no clock: `at` is packet time.
+///
+/// What it raises counts as said only after [`Cases::accepted`]; after [`Cases::refused`] it is raised again, under the same
+/// ids.
+pub struct Cases {
+    options: Options,
+    sensor: Sensor,
+    cells: Arc<count::Cells<Counter>>,
+    cases: BTreeMap<CaseKey, Case>,
+    /// (vendor, group) that are known; the group is `None` for the organisation.
+    known: BTreeSet<Known>,
+    /// Events on their way into the store.
+    pending: HashMap<Id, Pending>,
+    /// When learning began: the first sighting ever.
+    begin: Option<Time>,
+    /// Rows that changed without an event.
+    changed: Vec<Row>,
+    clients: usize,
+    looked: Time,
+}
+
+impl Cases {
+    pub fn new(options: Options, sensor: Sensor, cells: Arc<count::Cells<Counter>>) -> Self {
+        Self {
+            options,
+            sensor,
+            cells,
+            cases: BTreeMap::new(),
+            known: BTreeSet::new(),
+            pending: HashMap::new(),
+            begin: None,
+            changed: Vec::new(),
+            clients: 0,
+            looked: Time::ZERO,
+        }
+    }
+
+    /// Takes up what rows of an earlier run say. Rows that cannot be read are told back, so that they can be reported.
+    pub fn restore(&mut self, rows: &[(String, String)]) -> Vec<String> {
+        let unread = rows.iter().filter(|(key, value)| self.restore_row(key, value).is_none());
+        let unread: Vec<String> = unread.map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        self.cells.set(Counter::Open, self.cases.len() as u64);
+        unread
+    }
+
+    /// The versions that stand in every event from now on.
+    pub fn versions(&mut self, catalog: &str, policy: &str) {
+        self.sensor.catalog = catalog.into();
+        self.sensor.policy = policy.into();
+    }
+
+    pub const fn sensor(&self) -> &Sensor {
+        &self.sensor
+    }
+
+    /// Judges one contact.
+    pub fn see(&mut self, seen: &Sighting<'_>, raised: &mut Vec<Raised>) {
+        let begin = self.begin(seen.at);
+        if seen.visited() && (seen.allowed() || seen.at < begin.plus(self.learning())) {
+            self.learn(seen);
+        }
+        // Of findings that live as cases the first row wins, for this contact and while its case is open.
+        let mut competed = false;
+        for finding in FINDINGS {
+            if finding.once {
+                if let Some(threshold) = (finding.condition)(seen) {
+                    self.see_once(finding, threshold, seen, raised);
+                }
+            } else if !competed {
+                let key = CaseKey::of(finding, seen);
+                if let Some(threshold) = (finding.condition)(seen) {
+                    competed = true;
+                    self.see_case(finding, key, threshold, seen, raised);
+                } else {
+                    competed = self.cases.contains_key(&key);
+                }
+            }
+        }
+    }
+
+    /// Updates and closes what is due, and raises again what the store refused. Looks at most once a minute of packet time,
+    /// because a tick comes ten times a second.
+    pub fn tick(&mut self, now: Time, raised: &mut Vec<Raised>) {
+        if now < self.looked.plus(Duration::from_secs(60)) {
+            return;
+        }
+        self.looked = now;
+        let (window, quiet) = (self.window(), hours(self.options.quiet_hours));
+        for (key, case) in &mut self.cases {
+            if case.pending.is_some() {
+                continue;
+            }
+            let action = match case.due(now, window) {
+                Some(action) => action,
+                None if now >= case.last_seen.plus(quiet) => Action::Close,
+                None => continue,
+            };
+            let out = case.raise(key, action, now, &self.sensor);
+            if let Some(out) = out {
+                self.pending
+                    .insert(out.event.id, Pending::Case { key: key.clone(), action, at: now });
+                raised.push(out);
+            }
+        }
+    }
+
+    /// The store has the event: its window is spent.
+    pub fn accepted(&mut self, event: Id) {
+        let Some(pending) = self.pending.remove(&event) else { return };
+        self.cells.add(Counter::Accepted, 1);
+        match pending {
+            Pending::Once { known } => {
+                self.cells.add(Counter::FirstSeen, 1);
+                self.known.extend(known);
+            }
+            Pending::Case { key, action: Action::Close, .. } => {
+                if let Some(case) = self.cases.remove(&key) {
+                    self.clients = self.clients.saturating_sub(case.clients.len());
+                }
+            }
+            Pending::Case { key, action, at } => {
+                if action == Action::Create {
+                    self.cells.add(counter(key.finding), 1);
+                }
+                if let Some(case) = self.cases.get_mut(&key) {
+                    case.said(at);
+                }
+            }
+        }
+        self.cells.set(Counter::Open, self.cases.len() as u64);
+    }
+
+    /// The store did not take the event: the condition is raised again.
+    pub fn refused(&mut self, event: Id) {
+        let Some(pending) = self.pending.remove(&event) else { return };
+        self.cells.add(Counter::Refused, 1);
+        if let Pending::Case { key, .. } = pending
+            && let Some(case) = self.cases.get_mut(&key)
+        {
+            case.pending = None;
+        }
+    }
+
+    /// Rows that changed without an event since the last call: what was learned.
+    pub fn changed(&mut self) -> Vec<Row> {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn restore_row(&mut self, key: &str, value: &str) -> Option<()> {
+        if key == BEGIN {
+            self.begin = Some(serde_json::from_str(value).ok()?);
+        } else if key.starts_with(KNOWN) {
+            self.known.insert(serde_json::from_str(value).ok()?);
+        } else {
+            let kept: Kept = serde_json::from_str(value).ok()?;
+            let finding = Finding::by_id(&kept.finding)?;
+            let (group, vendor, tenant) = (kept.group, kept.last.vendor.id.clone(), kept.tenant);
+            let key = CaseKey { finding: finding.id, group, vendor, tenant };
+            let case = Case {
+                uid: Id::parse(&kept.uid)?,
+                sequence: kept.sequence,
+                opened: kept.opened,
+                said: Some(kept.said),
+                last_seen: kept.last_seen,
+                sightings: kept.sightings,
+                said_sightings: kept.sightings,
+                said_evidence: 0,
+                clients: kept.clients,
+                exact: kept.exact,
+                listed: kept.listed,
+                evidence: Vec::new(),
+                last: kept.last,
+                pending: None,
+            };
+            self.clients += case.clients.len();
+            self.cases.insert(key, case);
+        }
+        Some(())
+    }
+
+    fn see_case(
+        &mut self,
+        finding: &'static Finding,
+        key: CaseKey,
+        threshold: &'static str,
+        seen: &Sighting<'_>,
+        raised: &mut Vec<Raised>,
+    ) {
+        let (window, room) = (self.window(), self.options.max_clients.saturating_sub(self.clients));
+        if !self.cases.contains_key(&key) {
+            if self.cases.len() >= self.options.max_cases {
+                self.cells.add(Counter::CaseOverflow, 1);
+                return;
+            }
+            self.cases.insert(key.clone(), Case::open(&key, threshold, seen));
+            self.cells.set(Counter::Open, self.cases.len() as u64);
+        }
+        let Some(case) = self.cases.get_mut(&key) else { return };
+        let before = case.clients.len();
+        if !case.note(threshold, seen, room.min(MAX_CASE_CLIENTS.saturating_sub(before))) {
+            self.cells.add(Counter::ClientOverflow, 1);
+        }
+        self.clients += case.clients.len() - before;
+        if case.pending.is_none()
+            && let Some(action) = case.due(seen.at, window)
+            && let Some(out) = case.raise(&key, action, seen.at, &self.sensor)
+        {
+            debug_assert_eq!(finding.id, key.finding);
+            self.pending.insert(out.event.id, Pending::Case { key, action, at: seen.at });
+            raised.push(out);
+        }
+    }
+
+    fn see_once(
+        &mut self,
+        finding: &'static Finding,
+        threshold: &'static str,
+        seen: &Sighting<'_>,
+        raised: &mut Vec<Raised>,
+    ) {
+        let [organisation, group] = known_of(seen);
+        if self.known.contains(&group) {
+            return;
+        }
+        if self.known.len() >= self.options.max_cases {
+            self.cells.add(Counter::CaseOverflow, 1);
+            return;
+        }
+        // One event tells both: new to the organisation is new to the group as well.
+        let scope = if self.known.contains(&organisation) { "group" } else { "organisation" };
+        let key = CaseKey { tenant: None, ..CaseKey::of(finding, seen) };
+        // By its words alone: while one is on its way into the store, the next sighting makes the same.
+        let uid = Id::of(&[finding.id, &key.group, &key.vendor]);
+        let event_id = Id::of(&[&uid.to_string(), Action::Create.name(), "0"]);
+        if self.pending.contains_key(&event_id) {
+            return;
+        }
+        let mut case = Case::open(&key, threshold, seen);
+        case.uid = uid;
+        case.note(threshold, seen, 1);
+        let Some(mut out) = case.raise(&key, Action::Create, seen.at, &self.sensor) else { return };
+        if let What::Finding(report) = &mut out.event.what {
+            report.scope = Some(scope);
+            report.tenant.clone_from(&seen.key.tenant);
+        }
+        out.row = group.row();
+        self.pending.insert(event_id, Pending::Once { known: [organisation, group] });
+        raised.push(out);
+    }
+
+    fn learn(&mut self, seen: &Sighting<'_>) {
+        // The common case costs no allocation beyond the look-up's key.
+        for known in known_of(seen) {
+            if self.known.contains(&known) {
+                continue;
+            }
+            if self.known.len() >= self.options.max_cases {
+                self.cells.add(Counter::CaseOverflow, 1);
+                return;
+            }
+            self.changed.push(known.row());
+            self.known.insert(known);
+        }
+    }
+
+    fn begin(&mut self, at: Time) -> Time {
+        *self.begin.get_or_insert_with(|| {
+            let value = serde_json::to_string(&at).ok();
+            self.changed.push(Row { key: BEGIN.into(), value });
+            at
+        })
+    }
+
+    fn learning(&self) -> Duration {
+        hours(self.options.learn_days.saturating_mul(24))
+    }
+
+    fn window(&self) -> Duration {
+        hours(self.options.window_hours)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct CaseKey {
+    finding: &'static str,
+    group: Arc<str>,
+    vendor: Arc<str>,
+    tenant: Option<Arc<str>>,
+}
+
+impl CaseKey {
+    fn of(finding: &Finding, seen: &Sighting<'_>) -> Self {
+        Self {
+            finding: finding.id,
+            group: seen.key.group.clone(),
+            vendor: seen.key.vendor.clone(),
+            tenant: seen.key.tenant.clone(),
+        }
+    }
+
+    fn row_key(&self) -> String {
+        let words = (self.finding, &*self.group, &*self.vendor, self.tenant.as_deref());
+        format!("{CASE}{}", serde_json::to_string(&words).unwrap_or_default())
+    }
+}
+
+struct Case {
+    uid: Id,
+    /// Of the next event.
+    sequence: u32,
+    opened: Time,
+    /// Packet time of the last accepted event.
+    said: Option<Time>,
+    last_seen: Time,
+    sightings: u64,
+    /// How much of it the last raised event told.
+    said_sightings: u64,
+    said_evidence: usize,
+    /// Hashes: 8 octets tell a client, whatever its name.
+    clients: HashSet<u64>,
+    exact: bool,
+    listed: Vec<Arc<str>>,
+    evidence: Vec<Proof>,
+    last: Last,
+    pending: Option<Id>,
+}
+
+impl Case {
+    fn open(key: &CaseKey, threshold: &'static str, seen: &Sighting<'_>) -> Self {
+        let opened = seen.at.nanos().to_string();
+        let tenant = key.tenant.as_deref();
+        let marker = if tenant.is_some() { "tenant" } else { "" };
+        let tenant = tenant.unwrap_or("");
+        let uid = Id::of(&[key.finding, &key.group, &key.vendor, marker, tenant, &opened]);
+        Self {
+            uid,
+            sequence: 0,
+            opened: seen.at,
+            said: None,
+            last_seen: seen.at,
+            sightings: 0,
+            said_sightings: 0,
+            said_evidence: 0,
+            clients: HashSet::new(),
+            exact: true,
+            listed: Vec::new(),
+            evidence: Vec::new(),
+            last: Last::of(threshold, seen),
+            pending: None,
+        }
+    }
+
+    /// Adds one contact; false where its client could not be told apart for want of `room`.
+    fn note(&mut self, threshold: &'static str, seen: &Sighting<'_>, room: usize) -> bool {
+        self.last_seen = self.last_seen.max(seen.at);
+        self.sightings += 1;
+        self.last = Last::of(threshold, seen);
+        let client = hash(&seen.key.client);
+        let mut told = true;
+        if !self.clients.contains(&client) {
+            told = room > 0;
+            if told {
+                self.clients.insert(client);
+                if self.listed.len() < MAX_LISTED {
+                    self.listed.push(seen.key.client.clone());
+                }
+            } else {
+                self.exact = false;
+            }
+        }
+        if self.evidence.len() < MAX_EVIDENCE {
+            let proof = Proof::from(&seen.flow);
+            if !self.evidence.contains(&proof) {
+                self.evidence.push(proof);
+            }
+        }
+        told
+    }
+
+    /// What is to be said now, if anything; closing is for the caller to see.
+    fn due(&self, now: Time, window: Duration) -> Option<Action> {
+        match self.said {
+            None => Some(Action::Create),
+            Some(said) if now >= said.plus(window) && self.sightings > self.said_sightings => {
+                Some(Action::Update)
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn raise(
+        &mut self,
+        key: &CaseKey,
+        action: Action,
+        at: Time,
+        sensor: &Sensor,
+    ) -> Option<Raised> {
+        let finding = Finding::by_id(key.finding)?;
+        let sequence = self.sequence.to_string();
+        let id = Id::of(&[&self.uid.to_string(), action.name(), &sequence]);
+        let last = self.last.clone();
+        let report = Report {
+            finding: Heading {
+                id: finding.id,
+                uid: self.uid,
+                title: finding.title,
+                action,
+                attack: finding.attack(last.remote),
+            },
+            vendor: last.vendor,
+            tenant: key.tenant.clone(),
+            role: last.role,
+            relation: last.relation,
+            group: key.group.clone(),
+            state: last.state,
+            rule: last.rule,
+            threshold: last.threshold,
+            scope: None,
+            client: last.client,
+            engagement: last.engagement,
+            clients: Clients {
+                count: self.clients.len() as u64,
+                exact: self.exact,
+                listed: self.listed.clone(),
+            },
+            sightings: self.sightings,
+            opened: self.opened,
+            last_seen: self.last_seen,
+            evidence: self.evidence.clone(),
+        };
+        let value = match action {
+            Action::Close => None,
+            Action::Create | Action::Update => Some(self.kept(key, at)?),
+        };
+        self.said_sightings = self.sightings;
+        self.said_evidence = self.evidence.len();
+        self.pending = Some(id);
+        let severity = finding.severity(last.remote);
+        let what = What::Finding(Box::new(report));
+        let event =
+            Event { time: at, id, severity, sensor: sensor.clone(), what, truncated: false };
+        Some(Raised { event, row: Row { key: key.row_key(), value } })
+    }
+
+    /// The event of `at` was accepted: what it told is no news any more.
+    fn said(&mut self, at: Time) {
+        self.pending = None;
+        self.said = Some(at);
+        self.sequence += 1;
+        self.evidence.drain(..self.said_evidence.min(self.evidence.len()));
+    }
+
+    /// The row as it holds once the event of `said` is accepted.
+    fn kept(&self, key: &CaseKey, said: Time) -> Option<String> {
+        let kept = Kept {
+            finding: key.finding.into(),
+            group: key.group.clone(),
+            tenant: key.tenant.clone(),
+            uid: self.uid.to_string(),
+            sequence: self.sequence + 1,
+            opened: self.opened,
+            said,
+            last_seen: self.last_seen,
+            sightings: self.sightings,
+            clients: self.clients.clone(),
+            exact: self.exact,
+            listed: self.listed.clone(),
+            last: self.last.clone(),
+        };
+        serde_json::to_string(&kept).ok()
+    }
+}
+
+/// What the last contact of a case was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Last {
+    vendor: VendorName,
+    remote: bool,
+    role: Role,
+    relation: Relation,
+    state: State,
+    rule: Option<Arc<str>>,
+    threshold: Box<str>,
+    client: ClientName,
+    engagement: Depth,
+}
+
+impl Last {
+    fn of(threshold: &'static str, seen: &Sighting<'_>) -> Self {
+        let vendor = VendorName {
+            id: seen.key.vendor.clone(),
+            name: seen.vendor.name.clone(),
+            category: seen.vendor.categories.first().cloned(),
+        };
+        Self {
+            vendor,
+            remote: seen.remote_assistance(),
+            role: seen.key.role,
+            relation: seen.relation,
+            state: seen.decision.state,
+            rule: seen.decision.rule.clone(),
+            threshold: threshold.into(),
+            client: ClientName { id: seen.key.client.clone(), kind: seen.client_kind },
+            engagement: Depth {
+                level: seen.standing.engagement,
+                active_minutes_today: seen.standing.active_minutes_today,
+                sent_bytes_today: seen.standing.sent_today,
+            },
+        }
+    }
+}
+
+/// A case as its row keeps it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    finding: String,
+    group: Arc<str>,
+    tenant: Option<Arc<str>>,
+    uid: String,
+    sequence: u32,
+    opened: Time,
+    said: Time,
+    last_seen: Time,
+    sightings: u64,
+    clients: HashSet<u64>,
+    exact: bool,
+    listed: Vec<Arc<str>>,
+    last: Last,
+}
+
+/// A vendor that is known in a group, or in the organisation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Known {
+    vendor: Arc<str>,
+    group: Option<Arc<str>>,
+}
+
+impl Known {
+    fn row(&self) -> Row {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        Row { key: format!("{KNOWN}{text}"), value: Some(text) }
+    }
+}
+
+enum Pending {
+    Once { known: [Known; 2] },
+    Case { key: CaseKey, action: Action, at: Time },
+}
+
+/// Clients that an event lists by name.
+const MAX_LISTED: usize = 20;
+/// Flows that an event shows as evidence.
+const MAX_EVIDENCE: usize = 5;
+/// Clients that one case tells apart: its row is written with every event, and holds up to 20 octets for each.
+const MAX_CASE_CLIENTS: usize = 100_000;
+
+const CASE: &str = "case/";
+const KNOWN: &str = "known/";
+const BEGIN: &str = "begin";
+
+fn known_of(seen: &Sighting<'_>) -> [Known; 2] {
+    let vendor = &seen.key.vendor;
+    [
+        Known { vendor: vendor.clone(), group: None },
+        Known { vendor: vendor.clone(), group: Some(seen.key.group.clone()) },
+    ]
+}
+
+fn counter(finding: &str) -> Counter {
+    match finding {
+        UNSANCTIONED_TENANT => Counter::UnsanctionedTenant,
+        FIRST_SEEN => Counter::FirstSeen,
+        _ => Counter::UnsanctionedUse,
+    }
+}
+
+const fn hours(hours: u32) -> Duration {
+    Duration::from_secs(hours as u64 * 3_600)
+}
+
+/// FNV-1a of 64 bits: the same in every run, as the rows of an earlier one are compared with it.
+fn hash(client: &str) -> u64 {
+    client.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, b| {
+        (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::UNSANCTIONED_USE;
+    use super::super::finding::tests::Sample;
+    use super::*;
+    use crate::usage::Engagement;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    struct Bench {
+        cases: Cases,
+        cells: Arc<count::Cells<Counter>>,
+    }
+
+    impl Bench {
+        fn new(options: Options) -> Self {
+            let cells = count::Cells::new();
+            Self { cases: Cases::new(options, Sensor::default(), cells.clone()), cells }
+        }
+
+        fn see(&mut self, sample: &Sample) -> Vec<Raised> {
+            let mut raised = Vec::new();
+            self.cases.see(&sample.sighting(), &mut raised);
+            raised
+        }
+
+        fn tick(&mut self, now: Time) -> Vec<Raised> {
+            let mut raised = Vec::new();
+            self.cases.tick(now, &mut raised);
+            raised
+        }
+
+        fn accept(&mut self, raised: &[Raised]) {
+            raised.iter().for_each(|r| self.cases.accepted(r.event.id));
+        }
+    }
+
+    fn report(raised: &Raised) -> &Report {
+        match &raised.event.what {
+            What::Finding(report) => report,
+            What::Heartbeat { .. } => panic!("no heartbeat comes from a case"),
+        }
+    }
+
+    fn told(raised: &[Raised]) -> Vec<(&'static str, Action)> {
+        raised.iter().map(|r| (report(r).finding.id, report(r).finding.action)).collect()
+    }
+
+    fn anydesk() -> Sample {
+        let mut sample = Sample::new("anydesk", "remote-assistance").role(Role::Relay);
+        sample.standing.engagement = Engagement::Glance;
+        sample
+    }
+
+    #[test]
+    fn a_case_opens_is_updated_once_a_window_and_closes() {
+        let mut bench = Bench::new(Options::default());
+        let mut sample = anydesk();
+        let start = sample.at;
+        let created = bench.see(&sample);
+        assert_eq!(told(&created), [(UNSANCTIONED_USE, Action::Create)]);
+        assert_eq!(report(&created[0]).evidence.len(), 1);
+        assert_eq!(report(&created[0]).finding.attack, ["T1219.002"]);
+        bench.accept(&created);
+        for hour in 1..24 {
+            sample.at = start.plus(HOUR * hour);
+            assert!(bench.see(&sample).is_empty(), "hour {hour}");
+            assert!(bench.tick(sample.at).is_empty(), "hour {hour}");
+        }
+        let sample = sample.client("c-2");
+        assert!(bench.see(&sample).is_empty());
+        let updated = bench.tick(start.plus(HOUR * 24));
+        assert_eq!(told(&updated), [(UNSANCTIONED_USE, Action::Update)]);
+        assert_eq!(report(&updated[0]).clients.count, 2);
+        assert_eq!(report(&updated[0]).finding.uid, report(&created[0]).finding.uid);
+        assert_ne!(updated[0].event.id, created[0].event.id);
+        bench.accept(&updated);
+        assert!(bench.tick(start.plus(HOUR * 46)).is_empty(), "not quiet for a window yet");
+        let closed = bench.tick(start.plus(HOUR * 48));
+        assert_eq!(told(&closed), [(UNSANCTIONED_USE, Action::Close)]);
+        assert_eq!(closed[0].row.value, None, "its row goes");
+        bench.accept(&closed);
+        assert!(bench.tick(start.plus(HOUR * 99)).is_empty());
+        assert_eq!(bench.cells.get(Counter::UnsanctionedUse), 1);
+        assert_eq!(bench.cells.get(Counter::Open), 0);
+        assert_eq!(bench.cells.get(Counter::Accepted), 3);
+    }
+
+    #[test]
+    fn what_the_store_did_not_take_is_raised_again() {
+        let mut bench = Bench::new(Options::default());
+        let mut sample = anydesk();
+        let first = bench.see(&sample);
+        assert!(bench.see(&sample).is_empty(), "on its way");
+        bench.cases.refused(first[0].event.id);
+        sample.at = sample.at.plus(HOUR);
+        let again = bench.see(&sample);
+        assert_eq!(told(&again), told(&first));
+        assert_eq!(again[0].event.id, first[0].event.id);
+        bench.cases.refused(again[0].event.id);
+        let third = bench.tick(sample.at.plus(HOUR));
+        assert_eq!(third[0].event.id, first[0].event.id);
+        assert_eq!(bench.cells.get(Counter::UnsanctionedUse), 0, "counted when accepted only");
+        bench.accept(&third);
+        assert_eq!(bench.cells.get(Counter::UnsanctionedUse), 1);
+        assert_eq!(bench.cells.get(Counter::Refused), 2);
+    }
+
+    #[test]
+    fn a_storm_of_clients_is_one_case_with_a_count() {
+        let mut bench = Bench::new(Options::default());
+        let mut said = Vec::new();
+        let start = anydesk().at;
+        for i in 0..10_000_u32 {
+            let mut sample = anydesk().client(&format!("c-{i}"));
+            sample.at = start.plus(Duration::from_secs(u64::from(i)));
+            let raised = bench.see(&sample);
+            bench.accept(&raised);
+            said.extend(raised);
+        }
+        assert_eq!(told(&said), [(UNSANCTIONED_USE, Action::Create)]);
+        let updated = bench.tick(start.plus(HOUR * 24));
+        let clients = &report(&updated[0]).clients;
+        assert_eq!((clients.count, clients.exact, clients.listed.len()), (10_000, true, 20));
+        assert_eq!(report(&updated[0]).evidence.len(), 5);
+    }
+
+    #[test]
+    fn clients_beyond_the_bound_make_the_count_a_lower_bound() {
+        let mut bench = Bench::new(Options { max_clients: 3, ..Options::default() });
+        for i in 0..5 {
+            let raised = bench.see(&anydesk().client(&format!("c-{i}")));
+            bench.accept(&raised);
+        }
+        let updated = bench.tick(anydesk().at.plus(HOUR * 24));
+        let clients = &report(&updated[0]).clients;
+        assert_eq!((clients.count, clients.exact), (3, false));
+        assert_eq!(bench.cells.get(Counter::ClientOverflow), 2);
+    }
+
+    #[test]
+    fn cases_beyond_the_bound_are_counted() {
+        let mut bench = Bench::new(Options { max_cases: 1, ..Options::default() });
+        assert_eq!(bench.see(&anydesk()).len(), 1);
+        let mut other = anydesk();
+        other.key.group = "sales".into();
+        assert!(bench.see(&other).is_empty());
+        assert_eq!(bench.cells.get(Counter::CaseOverflow), 1);
+    }
+
+    #[test]
+    fn a_foreign_console_is_one_case_and_the_more_specific_one() {
+        let mut bench = Bench::new(Options::default());
+        let sample = Sample::foreign("kustomer").state(State::Unsanctioned);
+        let raised = bench.see(&sample);
+        assert_eq!(told(&raised), [(UNSANCTIONED_TENANT, Action::Create)]);
+        bench.accept(&raised);
+        let api = Sample::foreign("kustomer").state(State::Unsanctioned).role(Role::Api);
+        assert!(bench.see(&api).is_empty(), "the same instance, which has a case already");
+    }
+
+    #[test]
+    fn first_seen_is_silent_while_learning_and_said_once_after() {
+        let mut bench = Bench::new(Options::default());
+        let mut known = Sample::new("gorgias", "helpdesk");
+        assert!(bench.see(&known).is_empty(), "learning");
+        let after = known.at.plus(HOUR * 24 * 15);
+        known.at = after;
+        assert!(bench.see(&known).is_empty(), "learned");
+
+        let mut new = Sample::new("re-amaze", "helpdesk");
+        new.at = after;
+        let raised = bench.see(&new);
+        assert_eq!(told(&raised), [(FIRST_SEEN, Action::Create)]);
+        assert_eq!(report(&raised[0]).scope, Some("organisation"));
+        assert!(bench.see(&new).is_empty(), "on its way");
+        bench.cases.refused(raised[0].event.id);
+        let raised = bench.see(&new);
+        bench.accept(&raised);
+        assert!(bench.see(&new).is_empty(), "said");
+
+        let mut group = Sample::new("re-amaze", "helpdesk");
+        group.at = after;
+        group.key.group = "sales".into();
+        let raised = bench.see(&group);
+        assert_eq!(report(&raised[0]).scope, Some("group"));
+        assert_eq!(bench.cells.get(Counter::FirstSeen), 1, "the second is not accepted yet");
+    }
+
+    #[test]
+    fn rows_bring_cases_and_learning_back() {
+        let mut bench = Bench::new(Options::default());
+        let sample = anydesk();
+        let raised = bench.see(&sample);
+        bench.accept(&raised);
+        bench.see(&Sample::new("gorgias", "helpdesk"));
+        let rows = bench.cases.changed().into_iter().chain(raised.iter().map(|r| r.row.clone()));
+        let rows: Vec<(String, String)> = rows.map(|r| (r.key, r.value.unwrap())).collect();
+        assert!(bench.cases.changed().is_empty());
+
+        let mut later = Bench::new(Options::default());
+        assert!(later.cases.restore(&rows).is_empty());
+        assert_eq!(later.cells.get(Counter::Open), 1);
+        let mut known = Sample::new("gorgias", "helpdesk");
+        known.at = known.at.plus(HOUR * 24 * 15);
+        assert!(later.see(&known).is_empty(), "learned by the run before");
+        let updated = later.see(&{
+            let mut next = anydesk().client("c-2");
+            next.at = sample.at.plus(HOUR * 25);
+            next
+        });
+        assert_eq!(told(&updated), [(UNSANCTIONED_USE, Action::Update)]);
+        assert_eq!(report(&updated[0]).finding.uid, report(&raised[0]).finding.uid);
+        assert_eq!(report(&updated[0]).clients.count, 2);
+
+        assert_eq!(later.cases.restore(&[("case/x".into(), "{".into())]), ["case/x"]);
+    }
+
+    #[test]
+    fn a_replay_gives_the_same_ids() {
+        let ids = || {
+            let mut bench = Bench::new(Options::default());
+            let raised = bench.see(&anydesk());
+            (raised[0].event.id, report(&raised[0]).finding.uid)
+        };
+        assert_eq!(ids(), ids());
+    }
+}

@@ -1,0 +1,400 @@
+//! The findings: one row each of what it is called and how grave it is, and the condition that raises it.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::ClientKind;
+use crate::policy::{Decision, Relation, State};
+use crate::signature::{Role, Vendor};
+use crate::time::Time;
+use crate::usage::{Engagement, Key, Standing};
+
+/// One kind of finding.
+#[derive(Debug)]
+pub struct Finding {
+    /// Also the metric label and, in upper case, the MSGID of syslog.
+    pub id: &'static str,
+    pub title: &'static str,
+    pub definition: &'static str,
+    pub severity: Severity,
+    /// MITRE ATT&CK technique ids (Enterprise, 2025-11).
+    pub attack: &'static [&'static str],
+    /// The same two where the vendor is of category remote-assistance.
+    pub remote: (Severity, &'static [&'static str]),
+    /// Said once for ever instead of living as a case.
+    pub once: bool,
+    /// `Some(threshold)` where the sighting raises it; the threshold is the words that decided.
+    pub condition: fn(&Sighting<'_>) -> Option<&'static str>,
+}
+
+impl Finding {
+    pub fn by_id(id: &str) -> Option<&'static Self> {
+        FINDINGS.iter().find(|f| f.id == id)
+    }
+
+    pub const fn severity(&self, remote: bool) -> Severity {
+        if remote { self.remote.0 } else { self.severity }
+    }
+
+    pub const fn attack(&self, remote: bool) -> &'static [&'static str] {
+        if remote { self.remote.1 } else { self.attack }
+    }
+}
+
+/// All findings, the more specific before the more general: of the first rows that compete for one sighting only one is raised.
+pub static FINDINGS: &[Finding] = &[
+    Finding {
+        id: UNSANCTIONED_TENANT,
+        title: "Foreign instance of a vendor that the organisation has instances of its own",
+        definition: "Somebody works in the application of an instance that is not the organisation's, of a vendor whose own \
+                     instances are declared.",
+        severity: Severity::Medium,
+        attack: &["T1567"],
+        remote: (Severity::High, &["T1219.002"]),
+        once: false,
+        condition: unsanctioned_tenant,
+    },
+    Finding {
+        id: UNSANCTIONED_USE,
+        title: "Use of an unsanctioned service",
+        definition: "A service that policy calls unsanctioned is in use; remote assistance that is not sanctioned counts from \
+                     its first relay contact, session or download.",
+        severity: Severity::Medium,
+        attack: &["T1567"],
+        remote: (Severity::High, &["T1219.002"]),
+        once: false,
+        condition: unsanctioned_use,
+    },
+    Finding {
+        id: FIRST_SEEN,
+        title: "Service seen for the first time",
+        definition: "A service is visited for the first time in the organisation, or in a group, after the learning period.",
+        severity: Severity::Low,
+        attack: &[],
+        remote: (Severity::Medium, &["T1219.002"]),
+        once: true,
+        condition: first_seen,
+    },
+];
+
+pub const UNSANCTIONED_USE: &str = "unsanctioned_use";
+pub const UNSANCTIONED_TENANT: &str = "unsanctioned_tenant";
+pub const FIRST_SEEN: &str = "first_seen";
+
+/// How grave; the names are those of OCSF, the numbers of syslog are given by the sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Informational,
+    Low,
+    Medium,
+    High,
+}
+
+/// One contact of a client with a vendor, with all that the stages before have said of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting<'a> {
+    pub at: Time,
+    pub key: &'a Key,
+    pub client_kind: ClientKind,
+    pub vendor: &'a Vendor,
+    pub relation: Relation,
+    pub decision: &'a Decision,
+    /// Policy declares own tenants of this vendor.
+    pub vendor_has_own: bool,
+    pub standing: &'a Standing,
+    /// The name was ambiguous; the flow was an agent companion.
+    pub ambiguous: bool,
+    pub agent: bool,
+    pub flow: FlowFacts<'a>,
+}
+
+impl Sighting<'_> {
+    pub fn remote_assistance(&self) -> bool {
+        self.vendor.is_in(Vendor::REMOTE_ASSISTANCE)
+    }
+
+    /// Agents work there: the console itself, an agent companion, or a name that is ambiguous and became a use all the same,
+    /// which only a companion or the long rule can bring about.
+    fn worked_in(&self) -> bool {
+        self.standing.engagement == Engagement::Use
+            && (self.key.role == Role::Console
+                || self.agent
+                || (self.key.role == Role::Either && self.ambiguous))
+    }
+
+    /// A foreign tenant met as its customers meet it: a supplier's help centre.
+    fn supplier(&self) -> bool {
+        self.relation == Relation::Foreign
+            && matches!(self.key.role, Role::Portal | Role::Either)
+            && !self.worked_in()
+    }
+
+    /// Roles that say nothing of who works where, and never raise.
+    const fn bystander(&self) -> bool {
+        matches!(self.key.role, Role::Widget | Role::Cdn | Role::Telemetry | Role::Marketing)
+    }
+
+    /// A contact deep enough to make its vendor known in its group.
+    pub(super) fn visited(&self) -> bool {
+        self.standing.engagement >= Engagement::Visit && !self.bystander() && !self.supplier()
+    }
+
+    /// `sanctioned` and `tolerated` raise none of the findings of this table.
+    pub(super) const fn allowed(&self) -> bool {
+        matches!(self.decision.state, State::Sanctioned | State::Tolerated)
+    }
+
+    fn threshold(&self) -> &'static str {
+        self.standing.threshold.unwrap_or("use")
+    }
+}
+
+/// One flow as evidence. What privacy keeps back is `None`.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowFacts<'a> {
+    pub start: Time,
+    /// The name that decided.
+    pub name: &'a str,
+    /// How the name was seen: `sni`, `http`, `dns` ...
+    pub via: &'a str,
+    pub client: Option<SocketAddr>,
+    pub server: Option<SocketAddr>,
+    pub community_id: Option<&'a str>,
+}
+
+fn unsanctioned_tenant(seen: &Sighting<'_>) -> Option<&'static str> {
+    let foreign =
+        seen.relation == Relation::Foreign && seen.vendor_has_own && seen.key.tenant.is_some();
+    (foreign && !seen.allowed() && !seen.bystander() && seen.worked_in()).then(|| seen.threshold())
+}
+
+fn unsanctioned_use(seen: &Sighting<'_>) -> Option<&'static str> {
+    if seen.allowed() || seen.bystander() {
+        return None;
+    }
+    if seen.remote_assistance() {
+        match seen.key.role {
+            Role::Relay => return Some("first relay contact"),
+            Role::Download => return Some("first download"),
+            Role::Console => return Some("first session"),
+            _ => {}
+        }
+    }
+    let used =
+        seen.decision.state == State::Unsanctioned && seen.standing.engagement == Engagement::Use;
+    (used && !seen.supplier()).then(|| seen.threshold())
+}
+
+fn first_seen(seen: &Sighting<'_>) -> Option<&'static str> {
+    (seen.visited() && !seen.allowed()).then_some("visit")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::signature::{Deployment, TenantVisibility};
+
+    /// A sighting that its test changes at will.
+    pub(crate) struct Sample {
+        pub at: Time,
+        pub key: Key,
+        pub client_kind: ClientKind,
+        pub vendor: Vendor,
+        pub relation: Relation,
+        pub decision: Decision,
+        pub vendor_has_own: bool,
+        pub standing: Standing,
+        pub ambiguous: bool,
+        pub agent: bool,
+        pub host: String,
+    }
+
+    impl Sample {
+        /// Ten active minutes of one client in the console of a vendor without a rule.
+        pub(crate) fn new(vendor: &str, category: &str) -> Self {
+            Self {
+                at: Time::from_secs(1_795_000_000),
+                key: Key {
+                    group: "support".into(),
+                    client: "c-1".into(),
+                    vendor: vendor.into(),
+                    tenant: None,
+                    role: Role::Console,
+                },
+                client_kind: ClientKind::Host,
+                vendor: vendor_of(vendor, category),
+                relation: Relation::Unknown,
+                decision: Decision { state: State::Unreviewed, rule: None },
+                vendor_has_own: false,
+                standing: Standing {
+                    engagement: Engagement::Use,
+                    before: Some(Engagement::Visit),
+                    active_minutes_today: 10,
+                    sent_today: 123_456,
+                    threshold: Some("active_minutes"),
+                    first_flow: false,
+                },
+                ambiguous: false,
+                agent: false,
+                host: format!("app.{vendor}.test"),
+            }
+        }
+
+        pub(crate) fn foreign(vendor: &str) -> Self {
+            let mut sample = Self::new(vendor, "helpdesk");
+            sample.key.tenant = Some("other".into());
+            sample.relation = Relation::Foreign;
+            sample.vendor_has_own = true;
+            sample
+        }
+
+        pub(crate) fn state(mut self, state: State) -> Self {
+            self.decision = Decision { state, rule: Some("policy[1] (saastap.toml:3)".into()) };
+            self
+        }
+
+        pub(crate) fn role(mut self, role: Role) -> Self {
+            self.key.role = role;
+            self
+        }
+
+        pub(crate) fn client(mut self, client: &str) -> Self {
+            self.key.client = client.into();
+            self
+        }
+
+        pub(crate) fn sighting(&self) -> Sighting<'_> {
+            Sighting {
+                at: self.at,
+                key: &self.key,
+                client_kind: self.client_kind,
+                vendor: &self.vendor,
+                relation: self.relation,
+                decision: &self.decision,
+                vendor_has_own: self.vendor_has_own,
+                standing: &self.standing,
+                ambiguous: self.ambiguous,
+                agent: self.agent,
+                flow: FlowFacts {
+                    start: self.at,
+                    name: &self.host,
+                    via: "sni",
+                    client: Some("10.20.0.7:50123".parse().unwrap()),
+                    server: None,
+                    community_id: None,
+                },
+            }
+        }
+
+        fn raises(&self) -> Vec<&'static str> {
+            let seen = self.sighting();
+            FINDINGS.iter().filter(|f| (f.condition)(&seen).is_some()).map(|f| f.id).collect()
+        }
+    }
+
+    fn vendor_of(id: &str, category: &str) -> Vendor {
+        Vendor {
+            id: id.into(),
+            name: id.to_uppercase().into(),
+            categories: vec![Arc::from(category)],
+            deployment: Deployment::Cloud,
+            homepage: String::new(),
+            tenant_visibility: TenantVisibility::Name,
+        }
+    }
+
+    #[test]
+    fn unsanctioned_use_needs_the_state_and_the_use() {
+        let mut sample = Sample::new("helpjuice", "knowledge-base").state(State::Unsanctioned);
+        assert!(sample.raises().contains(&UNSANCTIONED_USE));
+        sample.standing.engagement = Engagement::Visit;
+        assert!(!sample.raises().contains(&UNSANCTIONED_USE));
+        for state in [State::Sanctioned, State::Tolerated, State::Unreviewed] {
+            let sample = Sample::new("helpjuice", "knowledge-base").state(state);
+            assert!(!sample.raises().contains(&UNSANCTIONED_USE), "{state}");
+        }
+    }
+
+    #[test]
+    fn remote_assistance_does_not_wait() {
+        for (role, state, raised) in [
+            (Role::Relay, State::Unreviewed, true),
+            (Role::Download, State::Unreviewed, true),
+            (Role::Console, State::Unsanctioned, true),
+            (Role::Marketing, State::Unsanctioned, false),
+            (Role::Telemetry, State::Unsanctioned, false),
+            (Role::Relay, State::Sanctioned, false),
+            (Role::Relay, State::Tolerated, false),
+        ] {
+            let mut sample = Sample::new("anydesk", "remote-assistance").role(role).state(state);
+            sample.standing.engagement = Engagement::Glance;
+            assert_eq!(sample.raises().contains(&UNSANCTIONED_USE), raised, "{role} {state}");
+        }
+        let mut other = Sample::new("talkdesk", "contact-center").role(Role::Relay);
+        other.standing.engagement = Engagement::Glance;
+        assert!(other.raises().is_empty());
+    }
+
+    #[test]
+    fn a_foreign_tenant_counts_where_people_work_in_it() {
+        assert!(Sample::foreign("kustomer").raises().contains(&UNSANCTIONED_TENANT));
+        let mut without_own = Sample::foreign("kustomer");
+        without_own.vendor_has_own = false;
+        assert!(!without_own.raises().contains(&UNSANCTIONED_TENANT));
+        let mut own = Sample::foreign("kustomer");
+        own.relation = Relation::Own;
+        assert!(!own.raises().contains(&UNSANCTIONED_TENANT));
+        let mut visit = Sample::foreign("kustomer");
+        visit.standing.engagement = Engagement::Visit;
+        assert!(!visit.raises().contains(&UNSANCTIONED_TENANT));
+        for state in [State::Sanctioned, State::Tolerated] {
+            assert!(Sample::foreign("kustomer").state(state).raises().is_empty());
+        }
+        let mut either = Sample::foreign("zendesk").role(Role::Either);
+        assert!(!either.raises().contains(&UNSANCTIONED_TENANT), "no agent, not ambiguous");
+        either.ambiguous = true;
+        assert!(either.raises().contains(&UNSANCTIONED_TENANT), "use of an ambiguous name");
+        let mut portal = Sample::foreign("zendesk").role(Role::Portal);
+        portal.agent = true;
+        assert!(portal.raises().contains(&UNSANCTIONED_TENANT), "agent evidence");
+    }
+
+    #[test]
+    fn a_supplier_and_a_widget_raise_nothing() {
+        for state in [State::Unreviewed, State::Unsanctioned] {
+            let portal = Sample::foreign("zendesk").role(Role::Portal).state(state);
+            assert!(portal.raises().is_empty(), "portal {state}");
+            let mut either = Sample::foreign("zendesk").role(Role::Either).state(state);
+            either.ambiguous = true;
+            either.standing.engagement = Engagement::Visit;
+            assert!(either.raises().is_empty(), "either {state}");
+            for role in [Role::Widget, Role::Cdn, Role::Telemetry, Role::Marketing] {
+                let sample = Sample::foreign("zendesk").role(role).state(state);
+                assert!(sample.raises().is_empty(), "{role} {state}");
+            }
+        }
+    }
+
+    #[test]
+    fn first_seen_needs_a_visit() {
+        let mut sample = Sample::new("gorgias", "helpdesk");
+        sample.standing.engagement = Engagement::Visit;
+        assert_eq!(sample.raises(), [FIRST_SEEN]);
+        sample.standing.engagement = Engagement::Glance;
+        assert!(sample.raises().is_empty());
+    }
+
+    #[test]
+    fn every_row_is_whole() {
+        for (i, row) in FINDINGS.iter().enumerate() {
+            assert!(row.id.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", row.id);
+            assert!(row.id.len() <= 32, "MSGID holds 32 octets: {}", row.id);
+            assert!(!row.title.is_empty() && !row.definition.is_empty(), "{}", row.id);
+            assert!(FINDINGS.iter().skip(i + 1).all(|other| other.id != row.id), "{}", row.id);
+        }
+    }
+}
