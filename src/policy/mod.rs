@@ -1,13 +1,117 @@
 //! Is it sanctioned: groups, own tenants, rules, and the state they give to a contact.
 
+mod build;
+mod nearest;
+mod options;
+mod own;
+mod pattern;
+mod rule;
+
+use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::ClientKind;
+use crate::fault::Faults;
+use crate::identity::{ClientKind, Networks};
 use crate::signature::{Role, Vendor};
 use crate::time::Time;
+
+use self::build::Builder;
+use self::own::Own;
+
+pub use self::nearest::nearest;
+pub use self::options::{
+    ExceptionOptions, GroupOptions, Options, OwnOptions, RuleOptions, Word, Words,
+};
+pub use self::pattern::Pattern;
+pub use self::rule::{Exception, Rule};
+
+/// The group of whoever is in none that was declared.
+pub const OTHER: &str = "other";
+
+/// What is ours, who belongs together, and what is sanctioned. The default knows nothing: everything is `unreviewed`, and
+/// everybody is in group `other`.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    own: Own,
+    groups: Networks<Group>,
+    other: Group,
+    rules: Vec<Rule>,
+}
+
+impl Policy {
+    /// Reads the tables against the vendors of the catalogue. `text` is the file in which the tables stand; the error
+    /// holds all mistakes in it, by line.
+    pub fn build<'a>(
+        options: &Options,
+        vendors: impl IntoIterator<Item = &'a Arc<Vendor>>,
+        file: &'a str,
+        text: &'a str,
+    ) -> Result<Self, Faults> {
+        Builder::new(vendors, file, text).build(options)
+    }
+
+    /// The group of an address: the longest network wins, else [`OTHER`].
+    pub fn group(&self, address: IpAddr) -> &Group {
+        self.groups.longest(address).unwrap_or(&self.other)
+    }
+
+    /// Vendor id and tenant (`None`: it has none to tell apart) that `[own]` declares for a host.
+    pub fn own_name(&self, host: &str) -> Option<(&Arc<str>, Option<&Arc<str>>)> {
+        self.own.name(host)
+    }
+
+    /// Whether a host is one of the own domains or lies below one.
+    pub fn is_own_domain(&self, host: &str) -> bool {
+        self.own.holds(host)
+    }
+
+    /// Whose tenant it is. A contact found by [`own_name`](Self::own_name) is `own` even where no tenant is declared.
+    pub fn relation(&self, vendor: &str, tenant: Option<&str>) -> Relation {
+        self.own.relation(vendor, tenant)
+    }
+
+    /// Whether `[own]` names a tenant or a host of this vendor.
+    pub fn has_own(&self, vendor: &str) -> bool {
+        self.own.has(vendor)
+    }
+
+    /// The first rule that matches decides.
+    pub fn decide(&self, contact: &Contact<'_>) -> Decision {
+        match self.rules.iter().find(|rule| rule.matches(contact)) {
+            Some(rule) => rule.decide(contact.at),
+            None => Decision { state: State::Unreviewed, rule: None },
+        }
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Names of the declared groups, in order, without [`OTHER`].
+    pub fn groups(&self) -> BTreeSet<Arc<str>> {
+        self.groups.iter().map(|(_, group)| group.name.clone()).collect()
+    }
+
+    /// Ids of the vendors that rules or `[own]` name, in order: their metrics exist at 0 from the start.
+    pub fn named_vendors(&self) -> BTreeSet<Arc<str>> {
+        self.rules.iter().flat_map(|r| &r.vendors).chain(self.own.vendors()).cloned().collect()
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            own: Own::default(),
+            groups: Networks::default(),
+            other: Group { name: OTHER.into(), kind: None },
+            rules: Vec::new(),
+        }
+    }
+}
 
 /// What policy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

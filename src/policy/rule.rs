@@ -1,0 +1,132 @@
+//! One rule: which contacts it is for, and the state it gives them until its exception ends.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pattern::Pattern;
+use super::{Contact, Decision, Relation, State};
+use crate::signature::{Deployment, Role};
+use crate::time::{DAY, Time};
+
+/// One `[[policy]]`, ready to be asked. An empty list means that the rule does not look at it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// `policy[3] (saastap.toml:41)`, counted from 1.
+    pub label: Arc<str>,
+    pub line: usize,
+    pub vendors: Vec<Arc<str>>,
+    pub categories: Vec<Arc<str>>,
+    pub tenants: Vec<Pattern>,
+    pub relations: Vec<Relation>,
+    pub roles: Vec<Role>,
+    pub groups: Vec<Arc<str>>,
+    pub deployments: Vec<Deployment>,
+    pub state: State,
+    pub exception: Option<Exception>,
+}
+
+/// Why a rule holds for a time only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    pub owner: String,
+    pub reason: String,
+    /// Its last day, as the file writes it.
+    pub expires: String,
+    /// The end of that day (UTC).
+    pub ends: Time,
+}
+
+impl Rule {
+    pub fn matches(&self, contact: &Contact<'_>) -> bool {
+        let vendor = contact.vendor;
+        allows(&self.vendors, |v| *v == vendor.id)
+            && allows(&self.categories, |c| vendor.is_in(c))
+            && allows(&self.tenants, |p| contact.tenant.is_some_and(|t| p.matches(t)))
+            && allows(&self.relations, |r| *r == contact.relation)
+            && allows(&self.roles, |r| *r == contact.role)
+            && allows(&self.groups, |g| **g == *contact.group)
+            && allows(&self.deployments, |d| *d == vendor.deployment)
+    }
+
+    /// The state given to a contact that matches. A rule whose exception has ended still matches: it keeps its state for
+    /// seven days of grace, then it says `unreviewed`, so that no later rule takes over unseen.
+    pub fn decide(&self, at: Time) -> Decision {
+        let (state, label) = match &self.exception {
+            Some(e) if at >= e.ends.plus(GRACE) => {
+                let label = format!("{}, its exception expired {}", self.label, e.expires);
+                (State::Unreviewed, label.into())
+            }
+            Some(e) if at >= e.ends => {
+                let label = format!("{}, in grace since {}", self.label, e.expires);
+                (self.state, label.into())
+            }
+            _ => (self.state, self.label.clone()),
+        };
+        Decision { state, rule: Some(label) }
+    }
+
+    /// Whether every contact that `later` is for is taken by this rule already. Sees lists within lists, not what is
+    /// behind them (the vendors of a category, the reach of a pattern).
+    pub(super) fn covers(&self, later: &Self) -> bool {
+        within(&later.vendors, &self.vendors)
+            && within(&later.categories, &self.categories)
+            && within(&later.tenants, &self.tenants)
+            && within(&later.relations, &self.relations)
+            && within(&later.roles, &self.roles)
+            && within(&later.groups, &self.groups)
+            && within(&later.deployments, &self.deployments)
+    }
+
+    fn conditions(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        tell(&mut all, "vendor", &self.vendors, ToString::to_string);
+        tell(&mut all, "category", &self.categories, ToString::to_string);
+        tell(&mut all, "tenant", &self.tenants, ToString::to_string);
+        tell(&mut all, "relation", &self.relations, |r| r.name().to_owned());
+        tell(&mut all, "role", &self.roles, ToString::to_string);
+        tell(&mut all, "group", &self.groups, ToString::to_string);
+        tell(&mut all, "deployment", &self.deployments, |d| deployment_name(*d).to_owned());
+        all
+    }
+}
+
+/// `vendor zendesk, tenant acme or acme-*: sanctioned`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let conditions = self.conditions();
+        let shown =
+            if conditions.is_empty() { "everything".to_owned() } else { conditions.join(", ") };
+        write!(f, "{shown}: {}", self.state)?;
+        match &self.exception {
+            Some(e) => write!(f, " until {} ({}: {})", e.expires, e.owner, e.reason),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) const fn deployment_name(deployment: Deployment) -> &'static str {
+    match deployment {
+        Deployment::Cloud => "cloud",
+        Deployment::OnPremise => "on-premise",
+        Deployment::Both => "both",
+    }
+}
+
+fn allows<T>(wanted: &[T], holds: impl Fn(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(holds)
+}
+
+fn within<T: PartialEq>(inner: &[T], outer: &[T]) -> bool {
+    outer.is_empty() || (!inner.is_empty() && inner.iter().all(|i| outer.contains(i)))
+}
+
+fn tell<T>(all: &mut Vec<String>, key: &str, values: &[T], show: impl Fn(&T) -> String) {
+    if !values.is_empty() {
+        let values: Vec<String> = values.iter().map(show).collect();
+        all.push(format!("{key} {}", values.join(" or ")));
+    }
+}
+
+/// How long a rule keeps its state after its exception has ended.
+const GRACE: Duration = DAY.saturating_mul(7);
