@@ -6,6 +6,8 @@ mod options;
 mod own;
 mod pattern;
 mod rule;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
 use crate::identity::{ClientKind, Networks};
-use crate::signature::{Role, Vendor};
+use crate::signature::{Catalog, Role, Vendor};
 use crate::time::Time;
 
 use self::build::Builder;
@@ -45,13 +47,13 @@ pub struct Policy {
 impl Policy {
     /// Reads the tables against the vendors of the catalogue. `text` is the file in which the tables stand; the error
     /// holds all mistakes in it, by line.
-    pub fn build<'a>(
+    pub fn build(
         options: &Options,
-        vendors: impl IntoIterator<Item = &'a Arc<Vendor>>,
-        file: &'a str,
-        text: &'a str,
+        catalog: &Catalog,
+        file: &str,
+        text: &str,
     ) -> Result<Self, Faults> {
-        Builder::new(vendors, file, text).build(options)
+        Builder::new(catalog.vendors(), file, text).build(options)
     }
 
     /// The group of an address: the longest network wins, else [`OTHER`].
