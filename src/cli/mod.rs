@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand.
 
+pub mod catalog;
+pub mod explain;
+
 use std::process::ExitCode;
 
 /// Parses the arguments and runs a subcommand.

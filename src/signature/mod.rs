@@ -8,7 +8,7 @@ mod load;
 mod reserved;
 mod rule;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod schema;
 
 use std::fmt;
