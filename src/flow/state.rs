@@ -1,0 +1,311 @@
+//! One flow: its ends, what it has not yet reported, and, while it is looked at, its openings.
+
+use std::time::Duration;
+
+use super::key::{Key, Side};
+use super::opening::{Opening, Placed};
+use super::rhythm::Rhythm;
+use super::{End, Options};
+use crate::decode::{Address, Endpoint, Segment, Transport};
+use crate::time::Time;
+
+/// A conversation between two ends. `S` is the progress of whoever reads its openings.
+#[derive(Debug)]
+pub struct Flow<S> {
+    pub key: Key,
+    /// The number of the frame that began it: unique in a capture, whatever the number of workers.
+    pub id: u64,
+    pub start: Time,
+    pub last: Time,
+    client: Side,
+    /// The handshake, or what the openings said, settled which end is the client.
+    client_settled: bool,
+    /// Both ends have sent something.
+    answered: bool,
+    syn_seen: bool,
+    closed: Closed,
+    pub openings: Option<Box<Openings>>,
+    pub progress: S,
+    unreported: Delta,
+    rhythm: Rhythm,
+    reported: Time,
+}
+
+/// The openings of both directions, by side.
+#[derive(Debug, Default)]
+pub struct Openings {
+    low: Opening,
+    high: Opening,
+}
+
+/// Which end is the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    pub client: Endpoint,
+    pub server: Endpoint,
+    pub transport: Transport,
+}
+
+/// Octets on the wire and frames of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    pub bytes: u64,
+    pub packets: u64,
+}
+
+/// What a flow did since it was last reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Client to server, and back.
+    pub sent: Tally,
+    pub received: Tally,
+    /// The minute of the last client activity, its octets of payload and bursts beyond the keep-alive rhythm.
+    pub minute: u32,
+    pub minute_payload: u64,
+    pub minute_bursts: u32,
+}
+
+impl Delta {
+    pub const fn is_empty(&self) -> bool {
+        self.sent.packets == 0 && self.received.packets == 0
+    }
+
+    /// Adds octets and frames of another; minutes have no meaning in such a sum.
+    pub const fn add(&mut self, other: &Self) {
+        self.sent.bytes += other.sent.bytes;
+        self.sent.packets += other.sent.packets;
+        self.received.bytes += other.received.bytes;
+        self.received.packets += other.received.packets;
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Closed {
+    fin_low: bool,
+    fin_high: bool,
+    reset: bool,
+}
+
+impl Closed {
+    const fn is_closed(self) -> bool {
+        self.reset || (self.fin_low && self.fin_high)
+    }
+}
+
+impl<S: Default> Flow<S> {
+    pub(super) fn new(
+        key: Key,
+        sender: Side,
+        segment: &Segment<'_>,
+        at: Time,
+        id: u64,
+        options: &Options,
+    ) -> Self {
+        let (client, client_settled) = client_of(&key, sender, segment, options);
+        Self {
+            key,
+            id,
+            start: at,
+            last: at,
+            client,
+            client_settled,
+            answered: false,
+            syn_seen: segment.tcp.is_some_and(|t| t.syn),
+            closed: Closed::default(),
+            openings: Some(Box::default()),
+            progress: S::default(),
+            unreported: Delta::default(),
+            rhythm: Rhythm::default(),
+            reported: at,
+        }
+    }
+}
+
+impl<S> Flow<S> {
+    /// Counts one segment of `sender`: octets, handshake, activity.
+    pub fn count(&mut self, segment: &Segment<'_>, sender: Side, at: Time) {
+        self.last = at;
+        if let Some(tcp) = segment.tcp {
+            if tcp.syn {
+                self.syn_seen = true;
+                if !self.client_settled {
+                    self.client = if tcp.ack { sender.other() } else { sender };
+                    self.client_settled = true;
+                }
+                if let Some(openings) = &mut self.openings {
+                    openings.of_mut(sender).begins_at(tcp.sequence.wrapping_add(1));
+                    if tcp.ack {
+                        // The SYN-ACK acknowledges the client's SYN: it tells where a direction that the tap has not
+                        // shown yet begins.
+                        openings.of_mut(sender.other()).begins_at(tcp.acknowledgment);
+                    }
+                }
+            }
+            match sender {
+                Side::Low => self.closed.fin_low |= tcp.fin,
+                Side::High => self.closed.fin_high |= tcp.fin,
+            }
+            self.closed.reset |= tcp.rst;
+        }
+        let from_client = sender == self.client;
+        if !from_client {
+            self.answered = true;
+        }
+        let tally =
+            if from_client { &mut self.unreported.sent } else { &mut self.unreported.received };
+        tally.bytes += u64::from(segment.wire_len);
+        tally.packets += 1;
+        if from_client {
+            let activity = self.rhythm.client_sent(at, segment.payload_len);
+            if activity.payload > 0 {
+                // A minute that could not be reported in time merges into the next: octets are kept, its place is not.
+                self.unreported.minute = at.minute();
+                self.unreported.minute_payload += u64::from(activity.payload);
+                self.unreported.minute_bursts += activity.bursts;
+            }
+        }
+    }
+
+    /// Whether a report is due before a segment at `at` is counted: its time has come, or another minute begins.
+    pub fn report_due(&self, at: Time, every: Duration) -> bool {
+        !self.unreported.is_empty()
+            && (at.since(self.reported) >= every
+                || (self.unreported.minute_payload > 0 && self.unreported.minute != at.minute()))
+    }
+
+    /// What was not yet reported; the caller calls [`reported`](Self::reported) once it is safely on its way.
+    pub const fn unreported(&self) -> &Delta {
+        &self.unreported
+    }
+
+    pub fn reported(&mut self, at: Time) {
+        self.unreported = Delta::default();
+        self.reported = at;
+    }
+
+    pub const fn ends(&self) -> Ends {
+        Ends {
+            client: self.key.end(self.client),
+            server: self.key.end(self.client.other()),
+            transport: self.key.transport,
+        }
+    }
+
+    pub const fn client(&self) -> Side {
+        self.client
+    }
+
+    /// No SYN was seen: the flow is older than the capture, or its beginning was lost.
+    pub fn is_mid_stream(&self) -> bool {
+        self.key.transport == Transport::Tcp && !self.syn_seen
+    }
+
+    /// What the openings said shows that client and server were taken for each other.
+    pub fn swap_ends(&mut self) {
+        if !self.client_settled {
+            self.client = self.client.other();
+            std::mem::swap(&mut self.unreported.sent, &mut self.unreported.received);
+        }
+        self.client_settled = true;
+    }
+
+    /// Whether `segment` belongs to another conversation between the same ends: a SYN after the end, or after the time in
+    /// which silence ends a flow.
+    pub fn is_over(&self, segment: &Segment<'_>, at: Time, options: &Options) -> Option<End> {
+        if at >= self.deadline(options) {
+            return Some(if self.closed.is_closed() { End::Closed } else { End::Idle });
+        }
+        let fresh_syn = segment.tcp.is_some_and(|t| t.syn && !t.ack);
+        if fresh_syn && self.closed.is_closed() {
+            return Some(End::Closed);
+        }
+        // A SYN in the midst of an answered conversation begins another, unless it is a late copy of the first.
+        if fresh_syn && self.answered && at.since(self.start) > SYN_COPIES {
+            return Some(End::Reused);
+        }
+        None
+    }
+
+    /// When silence ends this flow.
+    pub fn deadline(&self, options: &Options) -> Time {
+        let seconds = if self.closed.is_closed() {
+            options.closed_seconds
+        } else if self.key.transport == Transport::Udp {
+            options.udp_idle_seconds
+        } else if !self.answered {
+            options.unanswered_seconds
+        } else {
+            options.tcp_idle_seconds
+        };
+        self.last.plus(Duration::from_secs(seconds.into()))
+    }
+
+    pub const fn end_by_silence(&self) -> End {
+        if self.closed.is_closed() { End::Closed } else { End::Idle }
+    }
+
+    /// When this flow wants to be looked at next, whatever comes.
+    pub fn check_at(&self, options: &Options) -> Time {
+        let mut check = self.deadline(options);
+        if !self.unreported.is_empty() {
+            check = check.min(self.reported.plus(options.report_every()));
+        }
+        if self.openings.is_some() {
+            check = check.min(self.start.plus(options.opening_time()));
+        }
+        check
+    }
+}
+
+/// Retransmitted SYNs come within a minute (RFC 6298 back-off: 1, 2, 4, 8, 16 s).
+const SYN_COPIES: Duration = Duration::from_secs(60);
+
+impl Openings {
+    pub const fn of(&self, side: Side) -> &Opening {
+        match side {
+            Side::Low => &self.low,
+            Side::High => &self.high,
+        }
+    }
+
+    pub const fn of_mut(&mut self, side: Side) -> &mut Opening {
+        match side {
+            Side::Low => &mut self.low,
+            Side::High => &mut self.high,
+        }
+    }
+
+    pub fn held(&self) -> usize {
+        self.low.held() + self.high.held()
+    }
+
+    /// Places a segment's payload; keeps at most `limit` octets of the direction.
+    pub fn place(&mut self, segment: &Segment<'_>, sender: Side, limit: usize) -> Placed {
+        let Some(tcp) = segment.tcp else { return Placed::Same };
+        let first = if tcp.syn { tcp.sequence.wrapping_add(1) } else { tcp.sequence };
+        self.of_mut(sender).place(first, segment.payload, limit)
+    }
+}
+
+/// The client end, and whether the handshake settled it. Else ports tell, then local networks, then who spoke first; never
+/// the interface: on a mirror all packets are received.
+fn client_of(key: &Key, sender: Side, segment: &Segment<'_>, options: &Options) -> (Side, bool) {
+    if let Some(tcp) = segment.tcp.filter(|t| t.syn) {
+        return (if tcp.ack { sender.other() } else { sender }, true);
+    }
+    let (low, high) = (key.low.port < SERVICE_PORTS, key.high.port < SERVICE_PORTS);
+    if low != high {
+        return (if low { Side::High } else { Side::Low }, false);
+    }
+    if key.transport == Transport::Tcp {
+        let local = |ip: Address| options.local_networks.iter().any(|n| n.contains(&ip.ip()));
+        let (low, high) = (local(key.low.ip), local(key.high.ip));
+        if low != high {
+            return (if low { Side::Low } else { Side::High }, false);
+        }
+    }
+    (sender, false)
+}
+
+/// System ports (RFC 6335 section 6): services listen there, clients do not call from there.
+const SERVICE_PORTS: u16 = 1024;

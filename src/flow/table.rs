@@ -1,0 +1,243 @@
+//! The flow table of one worker: bounded, with eviction, a timer wheel and one pool for openings.
+
+use std::collections::VecDeque;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
+
+use super::Options;
+use super::key::{Key, Side};
+use super::state::Flow;
+use super::wheel::{ENTRY_MEMORY, Entry, Wheel};
+use crate::decode::Segment;
+use crate::time::Time;
+
+/// Flows by key. A slot number stays the same while its flow lives; its generation changes with each new flow.
+pub struct Table<S> {
+    options: Options,
+    hasher: DefaultHashBuilder,
+    index: HashTable<u32>,
+    slots: Vec<Slot<S>>,
+    free: Vec<u32>,
+    wheel: Wheel,
+    due: Vec<Entry>,
+    /// Where the search for a victim goes on.
+    hand: usize,
+    /// Octets held by openings, and who took them, oldest first.
+    opening_bytes: usize,
+    holders: VecDeque<Entry>,
+}
+
+#[derive(Debug)]
+struct Slot<S> {
+    generation: u32,
+    flow: Option<Flow<S>>,
+}
+
+/// Slots looked at for a victim: the longest silent of sixteen is nearly as good as that of all, at a constant cost.
+const CANDIDATES: usize = 16;
+
+impl<S: Default> Table<S> {
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            hasher: DefaultHashBuilder::default(),
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            wheel: Wheel::new(),
+            due: Vec::new(),
+            hand: 0,
+            opening_bytes: 0,
+            holders: VecDeque::new(),
+        }
+    }
+
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.options.max_flows.max(1) as usize
+    }
+
+    pub fn find(&self, key: &Key) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        let holds = |slot: &u32| self.flow(*slot).is_some_and(|f| f.key == *key);
+        self.index.find(hash, holds).copied()
+    }
+
+    pub fn flow(&self, slot: u32) -> Option<&Flow<S>> {
+        self.slots.get(slot as usize)?.flow.as_ref()
+    }
+
+    pub fn flow_mut(&mut self, slot: u32) -> Option<&mut Flow<S>> {
+        self.slots.get_mut(slot as usize)?.flow.as_mut()
+    }
+
+    pub fn generation(&self, slot: u32) -> u32 {
+        self.slots.get(slot as usize).map_or(0, |s| s.generation)
+    }
+
+    /// Begins a flow with the segment that shows it first. The key must not be in the table, and the table not full.
+    pub fn insert(
+        &mut self,
+        key: Key,
+        sender: Side,
+        segment: &Segment<'_>,
+        at: Time,
+        id: u64,
+    ) -> u32 {
+        let flow = Flow::new(key, sender, segment, at, id, &self.options);
+        let check = flow.check_at(&self.options);
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(Slot { generation: 0, flow: None });
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let mut generation = 0;
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.flow = Some(flow);
+            generation = place.generation;
+        }
+        self.wheel.file(Entry { slot, generation }, check, at);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |slot: &u32| {
+            let flow = slots.get(*slot as usize).and_then(|s| s.flow.as_ref());
+            flow.map_or(0, |f| hasher.hash_one(f.key))
+        };
+        self.index.insert_unique(hasher.hash_one(key), slot, rehash);
+        slot
+    }
+
+    pub fn remove(&mut self, slot: u32) -> Option<Flow<S>> {
+        let place = self.slots.get_mut(slot as usize)?;
+        let flow = place.flow.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        let hash = self.hasher.hash_one(flow.key);
+        if let Ok(entry) = self.index.find_entry(hash, |s| *s == slot) {
+            entry.remove();
+        }
+        if let Some(openings) = &flow.openings {
+            self.opening_bytes = self.opening_bytes.saturating_sub(openings.held());
+        }
+        self.free.push(slot);
+        Some(flow)
+    }
+
+    /// The longest silent of the next [`CANDIDATES`] flows.
+    pub fn victim(&mut self) -> Option<u32> {
+        let mut oldest: Option<(Time, u32)> = None;
+        let mut seen = 0;
+        for _ in 0..self.slots.len() {
+            if seen == CANDIDATES {
+                break;
+            }
+            self.hand = (self.hand + 1) % self.slots.len();
+            let Some(flow) = self.flow(self.hand as u32) else { continue };
+            seen += 1;
+            if oldest.is_none_or(|(last, _)| flow.last < last) {
+                oldest = Some((flow.last, self.hand as u32));
+            }
+        }
+        oldest.map(|(_, slot)| slot)
+    }
+
+    /// Flows that wanted to be looked at by `now`, by the order of their beginning. Each must be removed or filed again.
+    pub fn take_due(&mut self, now: Time) -> Vec<u32> {
+        self.wheel.take_due(now, &mut self.due);
+        let mut due: Vec<u32> = Vec::with_capacity(self.due.len());
+        for entry in self.due.drain(..) {
+            let place = self.slots.get(entry.slot as usize);
+            if place.is_some_and(|s| s.generation == entry.generation && s.flow.is_some()) {
+                due.push(entry.slot);
+            }
+        }
+        due.sort_unstable_by_key(|slot| self.flow(*slot).map(|f| f.id));
+        due
+    }
+
+    /// Files a flow that was looked at, for the next time.
+    pub fn file(&mut self, slot: u32, now: Time) {
+        let Some(flow) = self.flow(slot) else { return };
+        let check = flow.check_at(&self.options);
+        let generation = self.generation(slot);
+        self.wheel.file(Entry { slot, generation }, check, now);
+    }
+
+    /// All flows, by the order of their beginning.
+    pub fn all(&self) -> Vec<u32> {
+        let mut all: Vec<u32> =
+            (0..self.slots.len() as u32).filter(|s| self.flow(*s).is_some()).collect();
+        all.sort_unstable_by_key(|slot| self.flow(*slot).map(|f| f.id));
+        all
+    }
+
+    /// Notes that the openings of a flow grew from `before` octets.
+    pub fn opening_grew(&mut self, slot: u32, before: usize) {
+        let generation = self.generation(slot);
+        let held = self.flow(slot).and_then(|f| f.openings.as_ref()).map_or(0, |o| o.held());
+        self.opening_bytes = (self.opening_bytes + held).saturating_sub(before);
+        if before == 0 && held > 0 {
+            self.holders.push_back(Entry { slot, generation });
+            // Two looks at the front for one push at the back: those that ended long ago never pile up.
+            for _ in 0..2 {
+                let Some(front) = self.holders.front().copied() else { break };
+                if self.holds(front) {
+                    break;
+                }
+                self.holders.pop_front();
+            }
+        }
+    }
+
+    /// Frees the openings of a flow that needs them no longer.
+    pub fn close_openings(&mut self, slot: u32) {
+        let Some(flow) = self.flow_mut(slot) else { return };
+        let Some(openings) = flow.openings.take() else { return };
+        self.opening_bytes = self.opening_bytes.saturating_sub(openings.held());
+    }
+
+    pub const fn opening_bytes(&self) -> usize {
+        self.opening_bytes
+    }
+
+    /// The flow that has held octets of the pool longest, where the pool is used up.
+    pub fn pool_victim(&mut self) -> Option<u32> {
+        if self.opening_bytes <= self.options.opening_pool_mib as usize * 1024 * 1024 {
+            return None;
+        }
+        while let Some(front) = self.holders.pop_front() {
+            if self.holds(front) {
+                return Some(front.slot);
+            }
+        }
+        None
+    }
+
+    fn holds(&self, entry: Entry) -> bool {
+        self.generation(entry.slot) == entry.generation
+            && self.flow(entry.slot).is_some_and(|f| f.openings.is_some())
+    }
+}
+
+/// Octets of one flow with a progress of `progress` octets: its slot, its place in the index (one octet of tag and four of
+/// slot number at a load of 7/16 after growth), its timer, its boxed openings without their bytes, the free list.
+pub(super) const fn flow_memory(progress: usize) -> u64 {
+    let slot = (size_of::<Slot<()>>() + progress.next_multiple_of(8)) as u64;
+    let openings = (size_of::<super::state::Openings>() + MALLOC) as u64;
+    slot + 5 * 16 / 7 + ENTRY_MEMORY + openings + 4 + 2 * size_of::<Entry>() as u64
+}
+
+/// Bookkeeping of the allocator for one boxed value.
+const MALLOC: usize = 16;

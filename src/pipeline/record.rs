@@ -1,0 +1,262 @@
+//! What the collector knows of one live flow, and the line that `--flows` prints when it ends.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::update::Sight;
+use crate::decode::{Endpoint, Transport};
+use crate::flow::{Delta, End, Ends, Tally};
+use crate::identity::ClientKind;
+use crate::policy::{Decision, Relation};
+use crate::signature::Verdict;
+use crate::sniff::{self, ClientHello, DnsMessage, Ech, Evidence};
+use crate::time::Time;
+use crate::usage;
+
+/// A live flow, kept by worker slot and generation.
+#[derive(Debug)]
+pub struct Record {
+    pub generation: u32,
+    pub id: u64,
+    pub ends: Ends,
+    names: Vec<Name>,
+    dns: Vec<DnsMessage>,
+    /// Lines already printed of a long DNS flow.
+    parts: u32,
+    hello: Option<ClientHello>,
+    pub contact: Option<Contact>,
+    /// Octets that came before anything named the flow.
+    pub pending: Delta,
+    sent: Tally,
+    received: Tally,
+}
+
+/// How a flow was seen to be named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Name {
+    pub via: &'static str,
+    pub name: Arc<str>,
+}
+
+/// A flow that belongs to a vendor: what is needed to count its next report without asking again.
+#[derive(Debug)]
+pub struct Contact {
+    pub name: Name,
+    pub verdict: Verdict,
+    pub relation: Relation,
+    pub key: usage::Key,
+    pub client_kind: ClientKind,
+    pub decision: Decision,
+    pub start: Time,
+    /// The flow itself has been counted.
+    pub counted: bool,
+}
+
+/// Names of one flow: a client that sends another Host with each request must not take all memory.
+const MAX_NAMES: usize = 64;
+
+/// DNS messages of one flow that wait for its line; a resolver's flow is told in parts of so many.
+pub const DNS_PART: usize = 32;
+
+impl Record {
+    pub fn new(generation: u32, id: u64, ends: Ends) -> Self {
+        Self {
+            generation,
+            id,
+            ends,
+            names: Vec::new(),
+            dns: Vec::new(),
+            parts: 0,
+            hello: None,
+            contact: None,
+            pending: Delta::default(),
+            sent: Tally::default(),
+            received: Tally::default(),
+        }
+    }
+
+    pub fn add(&mut self, delta: &Delta) {
+        self.sent.bytes += delta.sent.bytes;
+        self.sent.packets += delta.sent.packets;
+        self.received.bytes += delta.received.bytes;
+        self.received.packets += delta.received.packets;
+    }
+
+    /// Takes evidence; the host name that it gives the flow, if it does. `keep` is off where no line will be printed.
+    pub fn learn(&mut self, evidence: Evidence, keep: bool) -> Option<Name> {
+        match evidence {
+            Evidence::Tls(hello) => {
+                let name = hello.sni.as_deref().map(|sni| self.name("tls_sni", sni));
+                self.hello = Some(hello);
+                name
+            }
+            Evidence::Http(request) => request.host.as_deref().map(|h| self.name("http_host", h)),
+            Evidence::Dns(message) => {
+                if keep {
+                    if !message.question.is_empty() {
+                        self.name("dns_query", &message.question);
+                    }
+                    self.dns.push(message);
+                }
+                None
+            }
+        }
+    }
+
+    pub fn has_full_part(&self) -> bool {
+        self.dns.len() >= DNS_PART
+    }
+
+    /// Whether something named the flow that is not a DNS question in it.
+    pub fn is_named(&self) -> bool {
+        self.names.iter().any(|n| n.via != "dns_query")
+    }
+
+    pub fn has_hello(&self) -> bool {
+        self.hello.is_some()
+    }
+
+    fn name(&mut self, via: &'static str, name: &str) -> Name {
+        if let Some(known) = self.names.iter().find(|n| n.via == via && &*n.name == name) {
+            return known.clone();
+        }
+        let name = Name { via, name: Arc::from(name) };
+        if self.names.len() < MAX_NAMES {
+            self.names.push(name.clone());
+        }
+        name
+    }
+
+    /// The line of this flow: the whole, or the next part of a long one.
+    pub fn line(&mut self, at: Time, ended: Option<(Time, End, Sight, &'static str)>) -> FlowLine {
+        let part = (self.parts > 0 || ended.is_none()).then_some(self.parts);
+        self.parts += 1;
+        let contact = self.contact.as_ref();
+        FlowLine {
+            id: self.id,
+            part,
+            start: ended.map(|(start, ..)| start),
+            end: at,
+            transport: match self.ends.transport {
+                Transport::Tcp => "tcp",
+                Transport::Udp => "udp",
+            },
+            client: Place::from(self.ends.client),
+            server: Place::from(self.ends.server),
+            names: std::mem::take(&mut self.names),
+            dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
+            alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
+            tls_versions: self.hello.as_ref().map(|h| h.versions.clone()).unwrap_or_default(),
+            ech: self.hello.as_ref().map_or(Ech::None, |h| h.ech),
+            sent: self.sent,
+            received: self.received,
+            vendor: contact.map(|c| c.verdict.vendor.id.clone()),
+            tenant: contact.and_then(|c| c.verdict.tenant.clone()),
+            role: contact.map(|c| c.verdict.role.name()),
+            relation: contact.map(|c| c.relation.name()),
+            state: contact.map(|c| c.decision.state.name()),
+            group: contact.map(|c| c.key.group.clone()),
+            visibility: ended.map(|(.., visibility)| visibility),
+            ended: ended.map(|(_, end, ..)| end),
+        }
+    }
+}
+
+/// One line of `--flows`.
+#[derive(Debug, Serialize)]
+pub struct FlowLine {
+    /// The number of the frame that began the flow.
+    pub id: u64,
+    /// Present where a long flow is told in several lines with the same `id`, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Time>,
+    pub end: Time,
+    pub transport: &'static str,
+    client: Place,
+    server: Place,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Name>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns: Vec<DnsLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alpn: Vec<Box<str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tls_versions: Vec<u16>,
+    ech: Ech,
+    sent: Tally,
+    received: Tally,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Arc<str>>,
+    /// `named`, or the reason why the flow has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visibility: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<End>,
+}
+
+#[derive(Debug, Serialize)]
+struct Place {
+    ip: IpAddr,
+    port: u16,
+}
+
+impl From<Endpoint> for Place {
+    fn from(end: Endpoint) -> Self {
+        Self { ip: end.ip.ip(), port: end.port }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct DnsLine {
+    question: Box<str>,
+    #[serde(rename = "type")]
+    qtype: Cow<'static, str>,
+    response: bool,
+    rcode: u8,
+    answers: Vec<DnsAnswerLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct DnsAnswerLine {
+    name: Box<str>,
+    #[serde(rename = "type")]
+    rtype: Cow<'static, str>,
+    ttl: u32,
+    data: Box<str>,
+}
+
+impl From<DnsMessage> for DnsLine {
+    fn from(message: DnsMessage) -> Self {
+        Self {
+            question: message.question,
+            qtype: sniff::dns::mnemonic(message.qtype),
+            response: message.response,
+            rcode: message.rcode,
+            answers: message
+                .answers
+                .into_iter()
+                .map(|a| DnsAnswerLine {
+                    name: a.name,
+                    rtype: sniff::dns::mnemonic(a.rtype),
+                    ttl: a.ttl,
+                    data: a.data,
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! One worker: owns its flows from the segment to the evidence; no lock, no I/O, no clock but the packets'.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::ring::{PAUSE, RingOutlet};
+use super::update::{Ended, Outlet, Sight, Update, What};
+use crate::count::{Cells, Counted};
+use crate::decode::{Segment, Transport};
+use crate::flow::{Counter, Delta, End, Flow, Key, Options, Placed, Side, Table};
+use crate::sniff::{self, Evidence, Openings, Progress, Wants};
+use crate::time::Time;
+
+pub struct Worker<O> {
+    table: Table<Probe>,
+    outlet: O,
+    /// What the outlet refused and must not be lost; while it is not empty, counts stay in their flows.
+    backlog: VecDeque<Update>,
+    residue: Delta,
+    cells: Arc<Cells<Counter>>,
+    shed: Arc<Cells<Shed>>,
+    answers: Arc<Cells<sniff::Counter>>,
+    found: Vec<Evidence>,
+    moment: Moment,
+}
+
+/// The frame or tick being worked on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment {
+    pub at: Time,
+    pub ordinal: u64,
+}
+
+/// What a worker keeps of one flow while and after its openings are read.
+#[derive(Debug, Default)]
+pub struct Probe {
+    progress: Progress,
+    sight: Sight,
+    /// Segments with payload that were looked at while the beginning was only guessed.
+    guesses: u8,
+    /// An HTTP/1 request was read: later ones are looked at where a segment starts with a method.
+    http: bool,
+    /// Datagrams are still looked at.
+    done: bool,
+}
+
+crate::rows! {
+    /// What a worker had to give up because the collector fell behind or a table was full.
+    pub enum Shed {
+        Evidence => Counter "saastap_worker_evidence_shed_total"
+            "Evidence that could not be handed on because the ring and its backlog were full.",
+        Evicted => Counter "saastap_worker_flows_evicted_total"
+            "Flows evicted to make room for new ones.",
+        Delayed => Counter "saastap_worker_updates_delayed_total"
+            "Updates that waited because the ring to the collector was full.",
+    }
+}
+
+/// Updates that wait for room in the ring. Evidence and ends come at most once or twice a flow; 65,536 of some 200 octets
+/// bridge a second of 30,000 new flows in 16 MiB.
+const BACKLOG: usize = 65_536;
+
+/// Waits for a collector that takes nothing before the last updates are given up: ten seconds.
+const FINAL_TRIES: u32 = 50_000;
+
+/// Segments looked at where the beginning of the stream is only guessed: reordering on a span port spans a few frames.
+const GUESSES: u8 = 8;
+
+impl Worker<RingOutlet> {
+    /// Tells the collector that everything up to `ordinal` was said, unless something still waits for room.
+    pub fn announce(&self, ordinal: u64) {
+        if self.backlog.is_empty() {
+            self.outlet.announce(ordinal);
+        }
+    }
+}
+
+impl<O: Outlet> Worker<O> {
+    pub fn new(options: &Options, outlet: O) -> Self {
+        Self {
+            table: Table::new(options.clone()),
+            outlet,
+            backlog: VecDeque::new(),
+            residue: Delta::default(),
+            cells: Cells::new(),
+            shed: Cells::new(),
+            answers: Cells::new(),
+            found: Vec::new(),
+            moment: Moment::default(),
+        }
+    }
+
+    /// Its counters, for whoever exports them.
+    pub fn counted(&self) -> [Arc<dyn Counted>; 3] {
+        [self.cells.clone(), self.shed.clone(), self.answers.clone()]
+    }
+
+    /// Octets that a worker can hold at most.
+    pub fn memory(options: &Options) -> u64 {
+        options.memory(size_of::<Probe>()) + (BACKLOG * size_of::<Update>()) as u64
+    }
+
+    /// Takes one segment; `frame` is its number in the capture.
+    pub fn segment(&mut self, moment: Moment, frame: u64, segment: &Segment<'_>) {
+        self.moment = moment;
+        let at = moment.at;
+        let (key, sender) = Key::of(segment);
+        let slot = match self.table.find(&key) {
+            Some(slot) => {
+                let over = self
+                    .table
+                    .flow(slot)
+                    .and_then(|flow| flow.is_over(segment, at, self.table.options()));
+                match over {
+                    Some(end) => {
+                        self.end(slot, end);
+                        self.begin(key, sender, segment, frame)
+                    }
+                    None => slot,
+                }
+            }
+            None => self.begin(key, sender, segment, frame),
+        };
+        let every = self.table.options().report_every();
+        let next_request = self.begins_request(slot, sender, segment);
+        if self.table.flow(slot).is_some_and(|f| next_request || f.report_due(at, every)) {
+            self.report(slot);
+        }
+        let Some(flow) = self.table.flow_mut(slot) else { return };
+        flow.count(segment, sender, at);
+        if next_request {
+            let sequence = segment.tcp.map_or(0, |t| t.sequence);
+            let mut openings = Box::<crate::flow::Openings>::default();
+            openings.of_mut(sender).restart(sequence);
+            flow.openings = Some(openings);
+            flow.progress.progress.restart_http();
+        }
+        match flow.key.transport {
+            Transport::Tcp if flow.openings.is_some() => self.read_stream(slot, sender, segment),
+            Transport::Udp if !flow.progress.done => self.read_datagram(slot, sender, segment),
+            _ => {}
+        }
+    }
+
+    /// Time has passed: silent flows end, living ones report. One worker of all passes the tick on.
+    pub fn tick(&mut self, moment: Moment, pass_on: bool) {
+        self.moment = moment;
+        self.push_residue();
+        for slot in self.table.take_due(moment.at) {
+            self.look_at(slot);
+        }
+        if pass_on && self.drain_backlog() {
+            // After all that happened at this tick; a full ring may lose it, the next is 100 ms away.
+            let Moment { at, ordinal } = moment;
+            let what = What::Tick;
+            let tick = Update { ordinal, at, slot: 0, generation: 0, id: u64::MAX, what };
+            let _ = self.outlet.push(tick);
+        }
+        self.cells.set(Counter::Active, self.table.len() as u64);
+        self.cells.set(Counter::OpeningBytes, self.table.opening_bytes() as u64);
+    }
+
+    /// The capture is over: every flow ends. Now even a live worker waits for room: nothing comes any more.
+    pub fn finish(&mut self, moment: Moment) {
+        self.moment = moment;
+        for _ in 0..FINAL_TRIES {
+            self.push_residue();
+            for slot in self.table.all() {
+                self.end(slot, End::Stopped);
+            }
+            if self.drain_backlog() && self.table.is_empty() && self.residue.is_empty() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.cells.set(Counter::Active, self.table.len() as u64);
+    }
+
+    fn begin(&mut self, key: Key, sender: Side, segment: &Segment<'_>, frame: u64) -> u32 {
+        if self.table.is_full()
+            && let Some(victim) = self.table.victim()
+        {
+            self.shed.add(Shed::Evicted, 1);
+            if !self.end(victim, End::Evicted) {
+                // The collector is behind as well: the octets are kept, the flow is not.
+                if let Some(flow) = self.table.remove(victim) {
+                    self.residue.add(flow.unreported());
+                }
+            }
+        }
+        self.cells.add(Counter::Started, 1);
+        let slot = self.table.insert(key, sender, segment, self.moment.at, frame);
+        if key.transport == Transport::Udp
+            && let Some(flow) = self.table.flow_mut(slot)
+        {
+            flow.openings = None;
+        }
+        slot
+    }
+
+    fn look_at(&mut self, slot: u32) {
+        let now = self.moment.at;
+        let Some(flow) = self.table.flow(slot) else { return };
+        let options = self.table.options();
+        let (every, late) = (options.report_every(), flow.start.plus(options.opening_time()));
+        if flow.deadline(options) <= now {
+            let end = flow.end_by_silence();
+            if !self.end(slot, end) {
+                self.table.file(slot, now);
+            }
+            return;
+        }
+        if flow.openings.is_some() && late <= now {
+            self.give_up(slot, Sight::Incomplete);
+        }
+        if self.table.flow(slot).is_some_and(|f| f.report_due(now, every)) {
+            self.report(slot);
+        }
+        self.table.file(slot, now);
+    }
+
+    /// A later request of an HTTP/1 connection: only where a segment starts with a method.
+    fn begins_request(&self, slot: u32, sender: Side, segment: &Segment<'_>) -> bool {
+        self.table.flow(slot).is_some_and(|flow| {
+            flow.progress.http
+                && flow.openings.is_none()
+                && sender == flow.client()
+                && sniff::http::begins_with_method(segment.payload)
+        })
+    }
+
+    fn read_stream(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
+        if segment.payload.is_empty() {
+            return;
+        }
+        let limit = self.table.options().opening_limit();
+        let Some(flow) = self.table.flow_mut(slot) else { return };
+        let Some(openings) = flow.openings.as_mut() else { return };
+        let before = openings.held();
+        let placed = openings.place(segment, sender, limit);
+        let certain = openings.of(sender).is_certain();
+        if placed == Placed::TooManyHoles {
+            self.cells.add(Counter::OpeningHoles, 1);
+        }
+        if !certain && flow.progress.sight == Sight::Pending {
+            // An earlier segment may still come: what was said of a guessed beginning is asked again.
+            flow.progress.progress = Progress::default();
+            flow.progress.guesses = flow.progress.guesses.saturating_add(1);
+        }
+        let guessing = !certain && flow.progress.guesses < GUESSES;
+        let mut wants = Wants::More;
+        if placed == Placed::Grew || (certain && placed != Placed::Same) {
+            wants = self.sniff(slot, false);
+        }
+        let flow = self.table.flow(slot);
+        let full = flow
+            .and_then(|f| f.openings.as_ref())
+            .is_some_and(|o| o.of(sender).bytes().len() >= limit);
+        self.table.opening_grew(slot, before);
+        self.emit_found(slot);
+        match wants {
+            Wants::Met => self.close(slot, Sight::Read),
+            Wants::Nothing if !guessing => {
+                let mid = self.table.flow(slot).is_some_and(Flow::is_mid_stream);
+                self.close(slot, if mid { Sight::MidStream } else { Sight::Foreign });
+            }
+            _ if full => self.give_up(slot, Sight::Incomplete),
+            _ => {}
+        }
+        while let Some(victim) = self.table.pool_victim() {
+            self.cells.add(Counter::OpeningsShed, 1);
+            self.give_up(victim, Sight::Incomplete);
+        }
+    }
+
+    fn read_datagram(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
+        if segment.payload.is_empty() {
+            return;
+        }
+        let Some(flow) = self.table.flow_mut(slot) else { return };
+        let from_client = sender == flow.client();
+        let found = &mut self.found;
+        let wants =
+            flow.progress.progress.datagram(from_client, segment.payload, &mut |evidence| {
+                found.push(evidence);
+            });
+        flow.progress.progress.counts(|row| self.answers.add(row, 1));
+        if !self.found.is_empty() {
+            flow.progress.sight = Sight::Read;
+        }
+        match wants {
+            Wants::More => {}
+            Wants::Met => flow.progress.done = true,
+            Wants::Nothing => {
+                flow.progress.done = true;
+                if flow.progress.sight == Sight::Pending {
+                    flow.progress.sight = Sight::Foreign;
+                }
+            }
+        }
+        self.emit_found(slot);
+    }
+
+    /// Asks the sniffers; `last` where no more bytes will come.
+    fn sniff(&mut self, slot: u32, last: bool) -> Wants {
+        let Some(flow) = self.table.flow_mut(slot) else { return Wants::Met };
+        let client = flow.client();
+        let Some(openings) = flow.openings.as_ref() else { return Wants::Met };
+        let both = Openings {
+            client: openings.of(client).bytes(),
+            server: openings.of(client.other()).bytes(),
+        };
+        let progress = &mut flow.progress.progress;
+        let mut out = |evidence| self.found.push(evidence);
+        let wants =
+            if last { progress.end(&both, &mut out) } else { progress.stream(&both, &mut out) };
+        progress.counts(|row| self.answers.add(row, 1));
+        if progress.swapped() {
+            flow.swap_ends();
+        }
+        wants
+    }
+
+    /// No more can be expected: what a part of an opening says is better than nothing.
+    fn give_up(&mut self, slot: u32, sight: Sight) {
+        if self.table.flow(slot).is_some_and(|f| f.openings.is_some()) {
+            self.sniff(slot, true);
+        }
+        self.emit_found(slot);
+        let Some(flow) = self.table.flow(slot) else { return };
+        let (empty, mid) = match &flow.openings {
+            Some(o) => (o.held() == 0, flow.is_mid_stream()),
+            None => return,
+        };
+        let sight = match sight {
+            _ if empty => Sight::Empty,
+            _ if mid => Sight::MidStream,
+            sight => sight,
+        };
+        self.close(slot, sight);
+    }
+
+    fn close(&mut self, slot: u32, sight: Sight) {
+        self.table.close_openings(slot);
+        if let Some(flow) = self.table.flow_mut(slot)
+            && flow.progress.sight == Sight::Pending
+        {
+            flow.progress.sight = sight;
+        }
+    }
+
+    fn emit_found(&mut self, slot: u32) {
+        if self.found.is_empty() {
+            return;
+        }
+        let found = std::mem::take(&mut self.found);
+        for evidence in found {
+            let Some(flow) = self.table.flow_mut(slot) else { return };
+            flow.progress.sight = Sight::Read;
+            flow.progress.http |= matches!(evidence, Evidence::Http(_));
+            let what = What::Evidence(Box::new((flow.ends(), evidence)));
+            let update = self.update(slot, what);
+            if let Some(update) = update
+                && !self.push_or_keep(update)
+            {
+                self.shed.add(Shed::Evidence, 1);
+            }
+        }
+    }
+
+    /// Reports what a flow did; it clears its deltas only when they are on their way.
+    fn report(&mut self, slot: u32) {
+        if !self.drain_backlog() {
+            return;
+        }
+        let Some(flow) = self.table.flow(slot).filter(|f| !f.unreported().is_empty()) else {
+            return;
+        };
+        let what = What::Counts(Box::new((flow.ends(), *flow.unreported())));
+        let Some(update) = self.update(slot, what) else { return };
+        match self.outlet.push(update) {
+            Ok(()) => {
+                let at = self.moment.at;
+                if let Some(flow) = self.table.flow_mut(slot) {
+                    flow.reported(at);
+                }
+            }
+            Err(_) => self.shed.add(Shed::Delayed, 1),
+        }
+    }
+
+    /// Ends a flow; false, and the flow stays, where its end cannot be handed on yet.
+    fn end(&mut self, slot: u32, end: End) -> bool {
+        if self.backlog.len() >= BACKLOG && !self.drain_backlog() {
+            return false;
+        }
+        if self.table.flow(slot).is_some_and(|f| f.openings.is_some()) {
+            self.give_up(slot, Sight::Incomplete);
+        }
+        let Some(flow) = self.table.flow(slot) else { return true };
+        let ended = Ended {
+            ends: flow.ends(),
+            delta: *flow.unreported(),
+            start: flow.start,
+            last: flow.last,
+            end,
+            sight: match flow.progress.sight {
+                Sight::Pending => Sight::Empty,
+                sight => sight,
+            },
+        };
+        let update = self.update(slot, What::Ended(Box::new(ended)));
+        if let Some(update) = update
+            && !self.push_or_keep(update)
+        {
+            return false;
+        }
+        self.table.remove(slot);
+        self.cells.add(end.counter(), 1);
+        true
+    }
+
+    fn update(&self, slot: u32, what: What) -> Option<Update> {
+        let flow = self.table.flow(slot)?;
+        Some(Update {
+            ordinal: self.moment.ordinal,
+            at: self.moment.at,
+            slot,
+            generation: self.table.generation(slot),
+            id: flow.id,
+            what,
+        })
+    }
+
+    fn push_or_keep(&mut self, update: Update) -> bool {
+        let update = if self.drain_backlog() {
+            match self.outlet.push(update) {
+                Ok(()) => return true,
+                Err(update) => update,
+            }
+        } else {
+            update
+        };
+        self.shed.add(Shed::Delayed, 1);
+        let room = self.backlog.len() < BACKLOG;
+        if room {
+            self.backlog.push_back(update);
+        }
+        room
+    }
+
+    fn drain_backlog(&mut self) -> bool {
+        while let Some(update) = self.backlog.pop_front() {
+            if let Err(update) = self.outlet.push(update) {
+                self.backlog.push_front(update);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn push_residue(&mut self) {
+        if self.residue.is_empty() || !self.drain_backlog() {
+            return;
+        }
+        let Moment { at, ordinal } = self.moment;
+        let what = What::Residue(self.residue);
+        let update = Update { ordinal, at, slot: u32::MAX, generation: 0, id: 0, what };
+        if self.outlet.push(update).is_ok() {
+            self.residue = Delta::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
