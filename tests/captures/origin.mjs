@@ -12,8 +12,8 @@ const dice = `let s=SEED;const roll=()=>{s=(s*1664525+1013904223)>>>0;return s/4
 const sleep=t=>new Promise(r=>setTimeout(r,t));const text=n=>"customer wrote again ".repeat(60).slice(0,n);`;
 
 // A person in a console: a click or a saved note every 0.4 to 2 seconds (compose stretches the pauses to minutes).
-const consolePage = (seed, seconds, api, asset) => `<!doctype html><title>Console</title>
-<script src="${asset}"></script><script>${dice.replace("SEED", seed)}
+const consolePage = (seed, seconds, api, assets) => `<!doctype html><title>Console</title>
+${assets}<script>${dice.replace("SEED", seed)}
 (async()=>{const end=Date.now()+${seconds}*1000;let n=4711;while(Date.now()<end){
 await sleep(400+roll()*1600);const size=120+Math.floor(roll()*300);
 await fetch("${api}/"+(n++)+"?size="+size,{method:"POST",body:text(350+Math.floor(roll()*450))})}
@@ -40,8 +40,11 @@ const article = `<!doctype html><title>Article</title><p>${words}</p>
 <img src="https://upload.wikimedia.org/commons/a.png?size=1400">`;
 
 const pages = {
-  "acme.zendesk.com/agent": consolePage(11, 45, "/api/v2/tickets", "https://static.zdassets.com/agent/app.js?size=1700"),
-  "other.kustomerapp.com/app": consolePage(23, 45, "/v1/conversations", "https://cdn.kustomerapp.com/app.js?size=1500"),
+  "acme.zendesk.com/agent": consolePage(11, 45, "/api/v2/tickets",
+    `<script src="https://static.zdassets.com/agent/app.js?size=1700"></script>
+<iframe src="https://107212.apps.zdusercontent.com/107212/assets/iframe.html?size=800"></iframe>`),
+  "other.kustomerapp.com/app": consolePage(23, 45, "/v1/conversations",
+    '<script src="https://cdn.kustomerapp.com/app.js?size=1500"></script>'),
   "supplier.zendesk.com/hc/en-us": helpCentre,
   "shop.example/": shop(55),
   "www.wikipedia.org/wiki/Shoe": article,
@@ -54,7 +57,8 @@ function answer(request, response) {
   request.resume();
   request.on("end", () => {
     const size = Number(url.searchParams.get("size") ?? 300);
-    response.setHeader("content-type", page ? "text/html" : url.pathname.endsWith(".css") ? "text/css" : "text/javascript");
+    const html = page || url.pathname.endsWith(".html");
+    response.setHeader("content-type", html ? "text/html" : url.pathname.endsWith(".css") ? "text/css" : "text/javascript");
     response.end(page ?? `/*${words.repeat(1 + size / words.length)}`.slice(0, size - 2) + "*/");
   });
 }
