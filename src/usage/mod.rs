@@ -1,5 +1,11 @@
 //! Who uses what: the inventory of usages and how deep each use is.
 
+mod inventory;
+mod ledger;
+mod options;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::identity::ClientKind;
 use crate::signature::Role;
 use crate::time::Time;
+
+pub use self::inventory::{Counter, Inventory};
+pub use self::ledger::counts;
+pub use self::options::Options;
 
 /// How deep the use is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +28,16 @@ pub enum Engagement {
     Visit,
     /// By the thresholds of `[usage]`.
     Use,
+}
+
+impl Engagement {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Glance => "glance",
+            Self::Visit => "visit",
+            Self::Use => "use",
+        }
+    }
 }
 
 /// What a usage is counted by. State is no part of it: it is computed from the policy in force when it is shown or sent.
@@ -65,4 +85,53 @@ pub struct Standing {
     pub threshold: Option<&'static str>,
     /// This addition began the usage.
     pub first_flow: bool,
+}
+
+/// One usage over time. Active minutes and engagement are those of the ledger (group, client, vendor, tenant) over the
+/// counting roles; a minute is told in the row whose flow completed it, so that the rows of a ledger add up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub kind: ClientKind,
+    pub flows: u64,
+    /// Octets on the wire, client to server and back.
+    pub sent: u64,
+    pub received: u64,
+    pub active_minutes: u64,
+    pub first: Time,
+    pub last: Time,
+    /// The deepest of any day; `glance` for roles that do not count.
+    pub engagement: Engagement,
+    /// By day; as many as the window of `[usage]` needs.
+    pub days: Vec<Day>,
+}
+
+impl Usage {
+    fn new(addition: &Addition) -> Self {
+        Self {
+            kind: addition.client_kind,
+            flows: 0,
+            sent: 0,
+            received: 0,
+            active_minutes: 0,
+            first: addition.at,
+            last: addition.at,
+            engagement: Engagement::Glance,
+            days: Vec::new(),
+        }
+    }
+}
+
+/// One day (UTC) of a usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// Days since the epoch.
+    pub day: u32,
+    /// Active minutes, and those that were active without what went to ambiguous names.
+    pub active: u32,
+    pub clear: u32,
+    /// Octets sent, and those of them that went to names that are not ambiguous.
+    pub sent: u64,
+    pub clear_sent: u64,
+    /// An agent companion was seen.
+    pub agent: bool,
 }
