@@ -60,7 +60,6 @@ impl Clock {
         Stamp { time: self.now, tick, correction }
     }
 
-    #[allow(dead_code)] // for live, in the next commit
     /// Time passes without a frame: it is now at least `raw` by the kernel's clock. Gives the boundary that was passed, if
     /// one was. The kernel's clock stepping back is no frame's fault and not counted.
     pub(super) fn idle(&mut self, raw: Time) -> Option<Time> {

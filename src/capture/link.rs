@@ -19,7 +19,6 @@ impl Link {
         }
     }
 
-    #[allow(dead_code)] // for live, in the next commit
     /// From libpcap's DLT number of a live handle: equal to the registry's below 11 and from 100 on, but for raw IP.
     pub(super) fn of_live(dlt: i32) -> Self {
         Self::of_file(u16::try_from(dlt).unwrap_or(u16::MAX))

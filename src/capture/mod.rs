@@ -120,6 +120,7 @@ crate::rows! {
         Clamped => Counter "saastap_capture_time_corrections_total" "Timestamps that did not become packet time as they were." ("reason", "backwards"),
         JumpRefused => Counter "saastap_capture_time_corrections_total" "Timestamps that did not become packet time as they were." ("reason", "lone_jump"),
         JumpConfirmed => Counter "saastap_capture_time_jumps_total" "Jumps of packet time by more than a day that the next frame confirmed.",
+        ClockSteps => Counter "saastap_capture_clock_steps_total" "Times that the system clock was set back by more than a second during live capture.",
         KernelReceived => Counter "saastap_capture_kernel_received_packets_total" "Frames that the kernel offered to the capture socket, as the kernel counts them.",
         KernelDropped => Counter "saastap_capture_kernel_dropped_packets_total" "Frames lost because the kernel's capture buffer was full.",
         InterfaceDropped => Counter "saastap_capture_interface_dropped_packets_total" "Frames lost by the network interface or its driver.",

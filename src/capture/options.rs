@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::live::BATCH_OCTETS;
+use super::live::{BATCH_FRAMES, BATCH_OCTETS};
 
 /// How frames are taken from interfaces. Files need none of this.
 #[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub struct Options {
 impl Options {
     /// Octets held at most: the kernel's buffer and one batch of frames for each interface.
     pub fn memory(&self) -> u64 {
-        let batch = BATCH_OCTETS as u64 + BATCH_FRAMES * u64::from(self.snaplen);
+        // Twice, as a vector grows by doubling.
+        let batch = 2 * (BATCH_OCTETS as u64 + BATCH_FRAMES as u64 * u64::from(self.snaplen));
         self.interfaces.len() as u64 * (u64::from(self.buffer_mib) * 1024 * 1024 + batch)
     }
 }
@@ -39,9 +40,6 @@ impl Default for Options {
         }
     }
 }
-
-/// Frames by which a batch may overrun its octets; see `live`.
-const BATCH_FRAMES: u64 = super::live::BATCH_FRAMES as u64;
 
 #[cfg(test)]
 mod tests {
