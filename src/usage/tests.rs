@@ -366,7 +366,7 @@ fn what_was_saved_goes_on_where_it_was() {
 #[test]
 fn the_same_additions_give_the_same_usages() {
     let run = || {
-        let options = Options { max_usages: 100, max_tenants_per_vendor: 20, ..Options::default() };
+        let options = Options { max_usages: 100, max_tenants_per_vendor: 4, ..Options::default() };
         let inventory = Inventory::new(&options);
         let mut seed = 1_u32;
         let mut next = |below: u32| {
@@ -378,9 +378,9 @@ fn the_same_additions_give_the_same_usages() {
             let at = at(MONDAY, i + next(3));
             let key = Key {
                 group: "office".into(),
-                client: format!("c-{}", next(20)).into(),
+                client: format!("c-{}", next(3)).into(),
                 vendor: "zendesk".into(),
-                tenant: Some(format!("t-{}", next(30)).into()),
+                tenant: Some(format!("t-{}", next(6)).into()),
                 role: Role::ALL[next(11) as usize],
             };
             let addition = Addition {
@@ -401,6 +401,8 @@ fn the_same_additions_give_the_same_usages() {
     };
     let once = run();
     assert_eq!(once, run());
+    assert!(once.1.iter().any(|(_, u)| u.engagement == Engagement::Use));
+    assert!(once.1.iter().any(|(_, u)| u.engagement == Engagement::Glance));
     assert!(once.1.windows(2).all(|w| w[0].0 < w[1].0));
 }
 
