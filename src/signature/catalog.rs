@@ -16,8 +16,8 @@ pub struct Catalog {
     entries: Vec<Entry>,
     by_id: HashMap<Arc<str>, usize>,
     categories: Vec<Arc<str>>,
-    domains: Suffixes<Place>,
-    cnames: Suffixes<Place>,
+    domains: Suffixes<Places>,
+    cnames: Suffixes<Places>,
     version: String,
 }
 
@@ -32,14 +32,13 @@ impl Catalog {
     /// The same for the target of a CNAME: vendors may give vanity targets a match of their own, else the name decides.
     pub fn cname(&self, target: &str) -> Option<Verdict> {
         let name = Name::new(target)?;
-        let found = self.cnames.find(&name).and_then(|hit| self.found(&hit));
+        let found = self.cnames.all(&name).find_map(|hit| self.found(&hit));
         found.or_else(|| self.find(&name)).map(Found::verdict)
     }
 
     /// As [`Catalog::host`], without any allocation.
     pub fn find<'a>(&'a self, name: &'a Name) -> Option<Found<'a>> {
-        let hit = self.domains.find(name)?;
-        self.found(&hit)
+        self.domains.all(name).find_map(|hit| self.found(&hit))
     }
 
     pub fn vendor(&self, id: &str) -> Option<&Arc<Vendor>> {
@@ -84,12 +83,15 @@ impl Catalog {
             by_id.insert(entry.vendor.id.clone(), at);
             categories.extend(entry.vendor.categories.iter().cloned());
             for (rule, m) in entry.matches.iter().enumerate() {
-                let place = Place { entry: at, rule };
-                match m.kind {
-                    Kind::Domain => domains.insert(&m.value, m.exact, place),
-                    Kind::Cname => cnames.insert(&m.value, m.exact, place),
-                    Kind::Spf | Kind::Mx | Kind::Mail => None,
+                let table = match m.kind {
+                    Kind::Domain => &mut domains,
+                    Kind::Cname => &mut cnames,
+                    Kind::Spf | Kind::Mx | Kind::Mail => continue,
                 };
+                let places: &mut Places = table.place(&m.value, m.exact).get_or_insert_default();
+                // Matches for some labels come before the one for all others.
+                let at_end = if m.labels.is_empty() { places.len() } else { 0 };
+                places.insert(at_end, Place { entry: at, rule });
             }
         }
         categories.sort_unstable();
@@ -98,7 +100,7 @@ impl Catalog {
         Self { entries, by_id, categories, domains, cnames, version }
     }
 
-    pub(super) const fn domains(&self) -> &Suffixes<Place> {
+    pub(super) const fn domains(&self) -> &Suffixes<Places> {
         &self.domains
     }
 
@@ -107,8 +109,9 @@ impl Catalog {
         Some((entry, entry.matches.get(place.rule)?))
     }
 
-    fn found<'a>(&'a self, hit: &Hit<'a, Place>) -> Option<Found<'a>> {
-        let (entry, rule) = self.rule(*hit.value)?;
+    fn found<'a>(&'a self, hit: &Hit<'a, Places>) -> Option<Found<'a>> {
+        let rules = hit.value.iter().filter_map(|place| self.rule(*place));
+        let (entry, rule) = rules.into_iter().find(|(_, rule)| rule.claims(hit.label))?;
         Some(Found { entry, rule, reading: rule.read(hit.label) })
     }
 }
@@ -141,6 +144,9 @@ pub struct Place {
     entry: usize,
     rule: usize,
 }
+
+/// All matches of one name: of one vendor, those for some labels first.
+pub type Places = Vec<Place>;
 
 /// FNV-1a of 64 bits: it tells catalogues apart, it does not protect them.
 fn version<'a>(vendors: usize, texts: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::domain::{MAX_LABELS, MAX_OCTETS};
-use super::rule::{Kind, Match, is_label};
+use super::form::{host_name, is_label_pattern, is_word};
+use super::rule::{Kind, Match};
 use super::schema::{Expect, MatchRow, Sheet};
 use super::{Role, TenantVisibility, Vendor};
 use crate::fault::{Fault, line_of};
@@ -139,7 +139,7 @@ impl Checker<'_> {
             }
             return None;
         };
-        if let Err((what, mend)) = name(value.get_ref()) {
+        if let Err((what, mend)) = host_name(value.get_ref()) {
             self.at(value, format!("{} {:?}: {what}", kind.name(), value.get_ref()), mend);
             return None;
         }
@@ -190,18 +190,11 @@ impl Checker<'_> {
                 self.at(role, "reserved_role without tenant", "remove it: role is enough");
             }
         }
-        let mut reserved: Vec<Box<str>> = Vec::new();
-        for label in row.reserved.iter().flat_map(|r| r.get_ref()) {
-            if !is_label(&label.replace('*', "x")) || label == "*" {
-                let what = format!("reserved label {label:?} is no lower-case label");
-                let mend = "write the one label before the suffix; deeper names get a match";
-                self.at_any(row.reserved.as_ref(), what, mend);
-            } else if reserved.iter().any(|r| **r == **label) {
-                let what = format!("label {label:?} is reserved twice");
-                self.at_any(row.reserved.as_ref(), what, "remove one");
-            }
-            reserved.push(label.as_str().into());
+        if let (true, Some(labels)) = (row.exact, &row.labels) {
+            self.at(labels, "an exact name has no label before it", "remove labels, or exact");
         }
+        let reserved = self.labels(row.reserved.as_ref());
+        let labels = self.labels(row.labels.as_ref());
         Some(Match {
             kind,
             value: value.get_ref().as_str().into(),
@@ -209,6 +202,7 @@ impl Checker<'_> {
             ambiguous: row.ambiguous,
             agent: row.agent,
             exact: row.exact,
+            labels,
             tenant: row.tenant.is_some(),
             reserved,
             reserved_role: row.reserved_role.as_ref().map(|r| *r.get_ref()),
@@ -216,6 +210,22 @@ impl Checker<'_> {
             confidence: row.confidence,
             line,
         })
+    }
+
+    fn labels(&mut self, given: Option<&Spanned<Vec<String>>>) -> Vec<Box<str>> {
+        let mut labels: Vec<Box<str>> = Vec::new();
+        for label in given.iter().flat_map(|r| r.get_ref()) {
+            if !is_label_pattern(label) {
+                let what = format!("label {label:?} is no lower-case label");
+                let mend = "write the one label before the suffix (* stands for any characters); \
+                            deeper names get a match of their own";
+                self.at_any(given, what, mend);
+            } else if labels.iter().any(|l| **l == **label) {
+                self.at_any(given, format!("label {label:?} stands twice"), "remove one");
+            }
+            labels.push(label.as_str().into());
+        }
+        labels
     }
 
     fn refuse_later_kinds(&mut self, row: &MatchRow) {
@@ -351,46 +361,4 @@ fn has_later_kind(row: &MatchRow) -> bool {
 
 fn role_names() -> String {
     Role::ALL.map(Role::name).join(", ")
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with('-')
-        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-}
-
-/// Whether a match may name it; else what is wrong and how to mend it.
-fn name(name: &str) -> Result<(), (&'static str, &'static str)> {
-    if name.contains("://") || name.contains('/') {
-        return Err(("is an address, not a name", "write the host name alone"));
-    }
-    if name.starts_with("*.") || name.starts_with('.') {
-        return Err((
-            "has a wildcard",
-            "drop what stands before the name: a match takes all names below it",
-        ));
-    }
-    if name.bytes().any(|b| b.is_ascii_uppercase()) {
-        return Err(("has upper-case letters", "write it in lower case"));
-    }
-    if !name.is_ascii() {
-        return Err(("is not ASCII", "write its xn-- form (RFC 5891)"));
-    }
-    if name.ends_with('.') {
-        return Err(("ends with a dot", "drop the dot"));
-    }
-    let labels = name.split('.').count();
-    if name.len() > MAX_OCTETS - 2 || labels > MAX_LABELS {
-        return Err(("is too long", "name a suffix of at most 253 octets and 10 labels"));
-    }
-    if !name.split('.').all(|l| is_label(l) && !l.starts_with('-') && !l.ends_with('-')) {
-        return Err(("is no host name", "write labels of letters, digits and hyphens"));
-    }
-    if labels < 2 {
-        return Err(("is a single label", "name the domain that the vendor registered"));
-    }
-    if name.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit())) {
-        return Err(("is an IP address", "name a host: an address range decides nothing alone"));
-    }
-    Ok(())
 }

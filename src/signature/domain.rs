@@ -89,9 +89,14 @@ impl<V> Suffixes<V> {
 
     /// Adds a lower-case name of at most [`MAX_LABELS`] labels. Returns what stood there before, if anything.
     pub fn insert(&mut self, name: &str, exact: bool, value: V) -> Option<V> {
+        self.place(name, exact).replace(value)
+    }
+
+    /// Where the value of a name is put.
+    pub fn place(&mut self, name: &str, exact: bool) -> &mut Option<V> {
         self.deepest = self.deepest.max(name.split('.').count());
         let slot = self.slots.entry(name.as_bytes().into()).or_default();
-        if exact { slot.exact.replace(value) } else { slot.suffix.replace(value) }
+        if exact { &mut slot.exact } else { &mut slot.suffix }
     }
 
     /// The exact name if it is there, else the longest suffix. Allocates nothing.

@@ -36,8 +36,10 @@ pub struct Claim {
 /// Why a match did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// The winner's name is longer, or the very name.
+    /// Another match of a longer name, or for just such labels, wins.
     Shorter,
+    /// It is for other labels before its name.
+    Label,
     /// The match is for the name alone, the host lies below it.
     Exact,
     /// Its name stands in the host, but not at its end: whoever owns the end decides.
@@ -47,7 +49,8 @@ pub enum Lost {
 impl Lost {
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Shorter => "a longer name wins",
+            Self::Shorter => "a closer match wins",
+            Self::Label => "it is for other labels before that name",
             Self::Exact => "it is for that name alone, not for names below it",
             Self::NotAtEnd => "it stands in the name, but not at its end",
         }
@@ -64,17 +67,23 @@ impl Catalog {
             losers: Vec::new(),
         };
         let Some(name) = Name::new(host) else { return explained };
-        let mut hits = self.domains().all(&name);
-        if let Some((entry, rule, hit)) =
-            hits.next().and_then(|hit| self.rule(*hit.value).map(|(e, m)| (e, m, hit)))
-        {
-            explained.winner = Some(Claim::new(entry, rule));
-            explained.no_tenant = rule.read(hit.label).why;
-            explained.verdict = self.host(host);
+        let mut losers: Vec<(Place, Lost)> = Vec::new();
+        for hit in self.domains().all(&name) {
+            for place in hit.value {
+                let Some((entry, rule)) = self.rule(*place) else { continue };
+                if !rule.claims(hit.label) {
+                    losers.push((*place, Lost::Label));
+                } else if explained.winner.is_some() {
+                    losers.push((*place, Lost::Shorter));
+                } else {
+                    explained.winner = Some(Claim::new(entry, rule));
+                    explained.no_tenant = rule.read(hit.label).why;
+                    explained.verdict = self.host(host);
+                }
+            }
         }
-        let shorter = hits.map(|hit| (*hit.value, Lost::Shorter));
-        let missed = self.domains().missed(&name).map(|place| (*place, Lost::Exact));
-        let mut losers: Vec<(Place, Lost)> = shorter.chain(missed).collect();
+        let missed = self.domains().missed(&name).flatten();
+        losers.extend(missed.map(|place| (*place, Lost::Exact)));
         losers.extend(self.amid(host).into_iter().map(|place| (place, Lost::NotAtEnd)));
         explained.losers = losers
             .into_iter()
@@ -94,11 +103,8 @@ impl Catalog {
         let dots = host.match_indices('.').map(|(at, _)| at);
         for end in dots.take(MAX_SEARCHED) {
             let Some(name) = host.get(..end).and_then(Name::new) else { continue };
-            if let Some(hit) = self.domains().find(&name)
-                && !found.contains(hit.value)
-            {
-                found.push(*hit.value);
-            }
+            let hit = self.domains().find(&name).and_then(|hit| hit.value.first());
+            found.extend(hit.filter(|place| !found.contains(place)).copied());
         }
         found
     }

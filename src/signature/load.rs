@@ -214,8 +214,9 @@ fn claims(entries: &[Entry], faults: &mut Vec<Fault>) {
         for rule in &entry.matches {
             let others = seen.entry((rule.kind, &rule.value)).or_default();
             let rival = others.iter().find(|(e, m)| {
-                // One vendor may say of its front page something else than of what lies below.
-                e.vendor.id != entry.vendor.id || m.exact == rule.exact
+                // One vendor may say of its front page, or of some labels, something else than of what lies below.
+                let apart = m.exact != rule.exact || m.labels != rule.labels;
+                e.vendor.id != entry.vendor.id || !apart
             });
             if let Some((first, at)) = rival {
                 let what = format!(
@@ -383,7 +384,7 @@ mod tests {
                 "role = \"widget\"\nreserved = [\"a\"]",
                 "reserved without tenant",
             ),
-            ("\"ekr\"", "\"a.b\"", "reserved label \"a.b\" is no"),
+            ("\"ekr\"", "\"a.b\"", "label \"a.b\" is no"),
             ("expect = \"none\"", "expect = { role = \"either\" }", "must not find"),
             ("homepage", "tenant_visibility = \"none\"\nhomepage", "but a match has a tenant"),
         ] {
@@ -418,6 +419,31 @@ mod tests {
         assert_eq!(&*catalog.host("a.deep.zdassets.com").unwrap().vendor.id, "rival");
         let same = refused(&[(PATH, ZENDESK), ("b/zendesk.toml", ZENDESK)]);
         assert!(same.contains("id \"zendesk\" is also that of signatures/helpdesk"), "{same}");
+    }
+
+    #[test]
+    fn some_labels_may_have_a_match_of_their_own() {
+        let relay = "[[match]]\ndomain = \"zendesk.com\"\nlabels = [\"pod-*\", \"*-relay\"]\n\
+                     role = \"relay\"\nsource = \"here\"\n";
+        for text in [
+            format!("{ZENDESK}{relay}"),
+            ZENDESK.replacen("[[match]]", &format!("{relay}[[match]]"), 1),
+        ] {
+            let catalog = Catalog::load_texts(&[(PATH, &text)]).unwrap_or_else(|f| panic!("{f}"));
+            let role = |host| catalog.host(host).map(|v| (v.role, v.tenant.is_some()));
+            assert_eq!(role("pod-17.zendesk.com"), Some((Role::Relay, false)));
+            assert_eq!(role("x.a-relay.zendesk.com"), Some((Role::Relay, false)));
+            assert_eq!(role("relay1.zendesk.com"), Some((Role::Either, true)));
+            assert_eq!(role("zendesk.com"), Some((Role::Marketing, false)));
+        }
+        // Alone, it leaves other labels to whoever claims a shorter name, here nobody.
+        let alone = sheet("lone", "lone.example")
+            .replace("role = \"console\"\ns", "labels = [\"a\"]\nrole = \"console\"\ns");
+        let catalog = Catalog::load_texts(&[("helpdesk/lone.toml", &alone)]).unwrap();
+        assert!(catalog.host("a.lone.example").is_some());
+        assert!(catalog.host("b.lone.example").is_none() && catalog.host("lone.example").is_none());
+        let got = refused(&[(PATH, &format!("{ZENDESK}{relay}{relay}"))]);
+        assert!(got.contains("is also claimed by signatures/helpdesk/zendesk.toml:"), "{got}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod catalog;
 mod check;
 pub mod domain;
 mod explain;
+mod form;
 mod load;
 mod reserved;
 mod rule;

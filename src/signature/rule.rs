@@ -50,6 +50,8 @@ pub struct Match {
     pub agent: bool,
     /// The name itself only, nothing below it.
     pub exact: bool,
+    /// Claims only names whose label before the suffix fits one of these; empty: all names.
+    pub labels: Vec<Box<str>>,
     /// The label before the suffix names the instance.
     pub tenant: bool,
     /// Labels that are no tenants, beside the generic ones; `*` stands for any characters.
@@ -63,6 +65,13 @@ pub struct Match {
 }
 
 impl Match {
+    /// Whether it claims a name with this label before its suffix.
+    pub fn claims(&self, label: Option<&[u8]>) -> bool {
+        let fits_one = |label| self.labels.iter().any(|pattern| fits(pattern, label));
+        self.labels.is_empty()
+            || label.and_then(|l| std::str::from_utf8(l).ok()).is_some_and(fits_one)
+    }
+
     /// What the match says of a name whose label before the suffix is `label` (lower case; `None`: the name is the suffix).
     pub fn read<'a>(&self, label: Option<&'a [u8]>) -> Reading<'a> {
         let plain = Reading { role: self.role, tenant: None, ambiguous: self.ambiguous, why: None };
@@ -167,6 +176,7 @@ mod tests {
             ambiguous: true,
             agent: false,
             exact: false,
+            labels: Vec::new(),
             tenant: true,
             reserved: vec!["ekr".into(), "cdn".into()],
             reserved_role: None,

@@ -66,6 +66,7 @@ pub struct MatchRow {
     pub agent: bool,
     #[serde(default)]
     pub exact: bool,
+    pub labels: Option<Spanned<Vec<String>>>,
     pub tenant: Option<Spanned<TenantRule>>,
     pub reserved: Option<Spanned<Vec<String>>>,
     pub reserved_role: Option<Spanned<Role>>,
