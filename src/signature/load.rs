@@ -20,8 +20,8 @@ const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/signatures
 /// Faults told at once: more scroll away unread.
 const MAX_FAULTS: usize = 50;
 
-/// Octets of a catalogue in memory for each octet of its files: texts once, names twice (match and table), and the table's
-/// free slots. Measured at 1.6 for the shipped files.
+/// Octets of a catalogue in memory for each octet of its files, generously: the text while it is read, sources, and names
+/// twice (in the match and in the table).
 const SPREAD: u64 = 3;
 
 /// `[signatures]`.
