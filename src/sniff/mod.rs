@@ -7,6 +7,9 @@ mod progress;
 mod reader;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use evidence::{ClientHello, DnsAnswer, DnsMessage, Ech, Evidence, HttpRequest};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
 

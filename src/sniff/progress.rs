@@ -90,7 +90,7 @@ impl Progress {
         self.marks &= !(DEPTH | LIMITED);
     }
 
-    fn stream_by(
+    pub(super) fn stream_by(
         &mut self,
         table: &[Sniffer],
         openings: &Openings<'_>,
