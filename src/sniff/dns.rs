@@ -186,3 +186,195 @@ fn target(name: &ParsedName<&[u8]>) -> Box<str> {
 
 /// `State::word` once a message was good: broken ones are then passed over.
 const GOOD: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUESTION: &[u8] = b"\x07support\x04acme\x03com\x00\x00\x01\x00\x01";
+    /// Points to the name in [`QUESTION`].
+    const OWNER: &[u8] = &[0xc0, 12];
+
+    fn header(flags: u16, questions: u16, answers: u16) -> Vec<u8> {
+        [0x1234, flags, questions, answers, 0, 0]
+            .iter()
+            .flat_map(|n: &u16| n.to_be_bytes())
+            .collect()
+    }
+
+    fn record(owner: &[u8], rtype: u16, data: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(data.len()).unwrap().to_be_bytes();
+        [owner, &rtype.to_be_bytes(), &[0, 1, 0, 0, 1, 44], &len, data].concat()
+    }
+
+    fn response(answers: u16, records: &[Vec<u8>]) -> Vec<u8> {
+        [header(0x8180, 1, answers), QUESTION.into(), records.concat()].concat()
+    }
+
+    fn message(datagram: &[u8]) -> Option<DnsMessage> {
+        match step(&mut State::default(), true, datagram) {
+            Answer::Emit(Evidence::Dns(message), consumed) => {
+                assert_eq!(consumed, datagram.len());
+                Some(message)
+            }
+            Answer::NotMine | Answer::NeedMore => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn chain() -> Vec<u8> {
+        let target = b"\x04acme\x07zendesk\xc0\x19";
+        let at = u8::try_from(12 + QUESTION.len() + 12).unwrap();
+        response(
+            3,
+            &[
+                record(OWNER, 5, target),
+                record(&[0xc0, at], 1, &[216, 198, 53, 1]),
+                record(&[0xc0, at], 28, &[0x26, 6, 0x47, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            ],
+        )
+    }
+
+    #[test]
+    fn a_chain_keeps_its_owners() {
+        let seen = message(&chain()).unwrap();
+        assert_eq!((seen.id, seen.response, seen.rcode), (0x1234, true, 0));
+        assert_eq!((&*seen.question, seen.qtype), ("support.acme.com", 1));
+        let row = |a: &DnsAnswer| format!("{} {} {} {}", a.name, mnemonic(a.rtype), a.ttl, a.data);
+        let shown: Vec<_> = seen.answers.iter().map(row).collect();
+        assert_eq!(
+            shown,
+            [
+                "support.acme.com CNAME 300 acme.zendesk.com",
+                "acme.zendesk.com A 300 216.198.53.1",
+                "acme.zendesk.com AAAA 300 2606:4700::1",
+            ]
+        );
+        assert_eq!(seen.answers[0].address, None);
+        assert_eq!(seen.answers[1].address, "216.198.53.1".parse().ok());
+        assert_eq!(seen.answers[2].address, "2606:4700::1".parse().ok());
+    }
+
+    #[test]
+    fn data_are_shown_by_their_type() {
+        for (rtype, name, data, shown) in [
+            (2, "NS", &b"\x02ns\xc0\x0c"[..], "ns.support.acme.com"),
+            (12, "PTR", b"\x01a\x00", "a"),
+            (15, "MX", b"\x00\x0a\x04mail\xc0\x14", "10 mail.acme.com"),
+            (15, "MX", b"\x00\x00\x00", "0 ."),
+            (16, "TXT", b"\x03a=1\x02\xffb", "a=1\u{fffd}b"),
+            (33, "SRV", b"\x00\x01\x00\x02\x00\x50\x01s\x00", "1 2 80 s"),
+            (39, "DNAME", b"\x01d\x00", "d"),
+            (64, "SVCB", b"\x00\x01\x00\x00\x03\x00\x02\x01\xbb", "1 ."),
+            (65, "HTTPS", b"\x00\x00\x03cdn\x00", "0 cdn"),
+            (1, "A", b"\x01\x02\x03", ""),
+            (6, "SOA", b"", ""),
+            (65280, "TYPE65280", b"\x01", ""),
+        ] {
+            let seen = message(&response(1, &[record(OWNER, rtype, data)])).unwrap();
+            assert_eq!((&*mnemonic(rtype), &*seen.answers[0].data), (name, shown));
+            assert_eq!(
+                (seen.answers[0].rtype, &*seen.answers[0].name),
+                (rtype, "support.acme.com")
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_keeps_its_good_records() {
+        let whole = chain();
+        let expected = message(&whole).unwrap().answers;
+        let mut most = 0;
+        for cut in 0..=whole.len() {
+            let seen = message(&whole[..cut]);
+            assert_eq!(seen.is_some(), cut >= 12 + QUESTION.len(), "{cut}");
+            let answers = seen.map(|seen| seen.answers).unwrap_or_default();
+            assert_eq!(answers, expected[..answers.len()]);
+            assert!(answers.len() >= most);
+            most = answers.len();
+        }
+        assert_eq!(most, 3);
+    }
+
+    #[test]
+    fn loops_and_lies_end() {
+        let with_name =
+            |name: &[u8]| [header(0x0100, 1, 0), name.into(), vec![0, 1, 0, 1]].concat();
+        assert!(message(&with_name(b"\x01a\x00")).is_some());
+        assert!(message(&with_name(&[0xc0, 12])).is_none(), "points to itself");
+        assert!(message(&with_name(b"\x01a\xc0\x0c")).is_none(), "points to its own beginning");
+        assert!(message(&with_name(&[0xc0, 40])).is_none(), "points forward");
+        assert!(message(&with_name(&[0x80, 1, 0])).is_none(), "label type that is none");
+        assert!(
+            message(&with_name(&[&[63; 64].repeat(5)[..], &[0]].concat())).is_none(),
+            "too long"
+        );
+        let mut looping = response(1, &[record(OWNER, 1, &[1, 2, 3, 4])]);
+        let at = looping.len() - 16;
+        looping[at + 1] = u8::try_from(at).unwrap();
+        assert_eq!(message(&looping).unwrap().answers, []);
+        let lying = response(0xff05, &[record(OWNER, 1, &[1, 2, 3, 4])]);
+        assert_eq!(message(&lying).unwrap().answers.len(), 1);
+    }
+
+    #[test]
+    fn answers_are_bounded_and_that_is_told() {
+        let records = vec![record(OWNER, 1, &[1, 2, 3, 4]); MAX_ANSWERS + 1];
+        for (count, limited) in [(MAX_ANSWERS, false), (MAX_ANSWERS + 1, true)] {
+            let mut state = State::default();
+            let bytes = response(u16::try_from(count).unwrap(), &records[..count]);
+            let Answer::Emit(Evidence::Dns(seen), _) = step(&mut state, false, &bytes) else {
+                panic!("no message")
+            };
+            assert_eq!((seen.answers.len(), state.limited), (MAX_ANSWERS, limited));
+        }
+    }
+
+    #[test]
+    fn other_datagrams_are_refused() {
+        let query = |flags| [header(flags, 1, 0), QUESTION.into()].concat();
+        for (flags, mine) in [
+            (0x0100, true),
+            (0x0130, true),
+            (0x8183, true),
+            (0x0900, false),
+            (0x0140, false),
+            (0x0103, false),
+        ] {
+            assert_eq!(message(&query(flags)).is_some(), mine, "{flags:x}");
+        }
+        let mut class = query(0x0100);
+        *class.last_mut().unwrap() = 77;
+        assert!(message(&class).is_none());
+        assert!(message(&[header(0, 2, 0), QUESTION.repeat(2)].concat()).is_none());
+        let netbios = [&header(0x0110, 1, 0)[..], b"\x20", &[b'C'; 32], &[0, 0, 32, 0, 1]].concat();
+        assert!(message(&netbios).is_none());
+        assert!(message(&[0; 64]).is_none());
+    }
+
+    #[test]
+    fn multicast_responses_need_no_question() {
+        let owner = b"\x05kiosk\x05local\x00";
+        let mut record = record(owner, 1, &[10, 0, 0, 1]);
+        record[owner.len() + 2] = 0x80; // cache flush
+        let whole = [header(0x8400, 0, 1), record].concat();
+        let seen = message(&whole).unwrap();
+        assert_eq!((&*seen.question, &*seen.answers[0].name), ("", "kiosk.local"));
+        assert!(message(&whole[..whole.len() - 1]).is_none(), "only if it is whole");
+    }
+
+    #[test]
+    fn a_broken_message_does_not_end_a_good_flow() {
+        let mut state = State::default();
+        assert!(matches!(step(&mut state, true, &chain()), Answer::Emit(..)));
+        for _ in 0..10 {
+            assert!(matches!(step(&mut state, true, &[0xff; 40]), Answer::NeedMore));
+        }
+        assert!(matches!(step(&mut state, true, &chain()), Answer::Emit(..)));
+        let mut cut = State::default();
+        for _ in 0..MAX_BROKEN {
+            assert!(matches!(step(&mut cut, true, &chain()[..20]), Answer::NeedMore));
+        }
+        assert!(matches!(step(&mut cut, true, &chain()[..20]), Answer::NotMine));
+    }
+}
