@@ -1,1 +1,668 @@
 //! The SQLite file on disk: opens, migrates and commits; other stages give it rows.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+
+use crate::count::Cells;
+
+crate::rows! {
+    /// What the store counts.
+    pub enum Counter {
+        Commits => Counter "saastap_store_commits_total" "Transactions committed to the store.",
+        Failures => Counter "saastap_store_commit_failures_total" "Transactions that the store could not commit.",
+        Outbox => Gauge "saastap_outbox_messages" "Messages waiting in the outbox for all sinks.",
+    }
+}
+
+/// An open store, for one thread: read at start, then given to [`Store::start`].
+///
+/// Commits are durable when they return (WAL, synchronous=FULL).
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Octets of pages that SQLite may cache.
+    pub const MEMORY: u64 = 8 << 20;
+
+    /// Opens or makes the file. A damaged one is set aside beside it as `*.damaged-N`, which the answer names, and a new one
+    /// is made in its place.
+    pub fn open(path: &Path) -> Result<(Self, Option<PathBuf>), Error> {
+        match Self::open_whole(path) {
+            Ok(store) => Ok((store, None)),
+            Err(Error::Sqlite(error)) if is_damage(&error) => {
+                let aside = set_aside(path).map_err(Error::Aside)?;
+                Ok((Self::open_whole(path)?, Some(aside)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A store that ends with the process.
+    pub fn memory() -> Result<Self, Error> {
+        let mut store = Self { connection: Connection::open_in_memory()? };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// All rows of `window`: key and value.
+    pub fn windows(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut select = self.connection.prepare("SELECT key, value FROM window ORDER BY key")?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<_, _>>().map_err(Error::from)
+    }
+
+    /// All rows of `usage`: key and value.
+    pub fn usages(&self) -> Result<Vec<(UsageKey, String)>, Error> {
+        let mut select = self
+            .connection
+            .prepare("SELECT grp, client, vendor, tenant, role, value FROM usage")?;
+        let rows = select.query_map([], |row| {
+            let key = UsageKey {
+                group: row.get(0)?,
+                client: row.get(1)?,
+                vendor: row.get(2)?,
+                tenant: row.get(3)?,
+                role: row.get(4)?,
+            };
+            Ok((key, row.get(5)?))
+        })?;
+        rows.collect::<Result<_, _>>().map_err(Error::from)
+    }
+
+    /// Messages for `sink` after row `after`, oldest first.
+    pub fn fetch(&self, sink: &str, after: i64, limit: u32) -> Result<Vec<Stored>, Error> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT id, event, payload, created, attempts FROM outbox \
+             WHERE sink = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let rows = select.query_map(params![sink, after, limit], |row| {
+            Ok(Stored {
+                id: row.get(0)?,
+                event: row.get(1)?,
+                payload: row.get(2)?,
+                created: row.get(3)?,
+                attempts: row.get(4)?,
+            })
+        })?;
+        rows.collect::<Result<_, _>>().map_err(Error::from)
+    }
+
+    /// Starts the thread that owns the store from now on. `depth` requests may wait for it; each batch is answered through the
+    /// receiver, committed or not.
+    pub fn start(
+        self,
+        depth: usize,
+        cells: Arc<Cells<Counter>>,
+    ) -> Result<(Writer, Receiver<Answer>), Error> {
+        let (requests, queue) = sync_channel(depth);
+        let (answers, answered) = channel();
+        let work = move || self.work(&queue, &answers, &cells);
+        let thread = thread::Builder::new().name("store".into()).spawn(work);
+        let thread = Arc::new(thread.map_err(Error::Thread)?);
+        Ok((Writer { requests, thread }, answered))
+    }
+
+    /// All batches in one transaction.
+    pub fn commit(&mut self, batches: &[Batch]) -> Result<(), Error> {
+        self.commit_group(batches, &[], &[])
+    }
+
+    fn commit_group(
+        &mut self,
+        batches: &[Batch],
+        delivered: &[i64],
+        attempted: &[i64],
+    ) -> Result<(), Error> {
+        let transaction = self.connection.transaction()?;
+        for batch in batches {
+            put(&transaction, batch)?;
+        }
+        {
+            let mut delete = transaction.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+            for id in delivered {
+                delete.execute([id])?;
+            }
+            let mut attempt = transaction
+                .prepare_cached("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1")?;
+            for id in attempted {
+                attempt.execute([id])?;
+            }
+        }
+        transaction.commit().map_err(Error::from)
+    }
+
+    fn trim(&mut self, sink: &str, keep: u32, created_since: i64) -> Result<Trimmed, Error> {
+        let transaction = self.connection.transaction()?;
+        let old = transaction.execute(
+            "DELETE FROM outbox WHERE sink = ?1 AND created < ?2",
+            params![sink, created_since],
+        )?;
+        let over = transaction.execute(
+            "DELETE FROM outbox WHERE sink = ?1 AND id <= \
+             (SELECT id FROM outbox WHERE sink = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            params![sink, keep],
+        )?;
+        let depth: i64 = transaction.query_row(
+            "SELECT count(*) FROM outbox WHERE sink = ?1",
+            [sink],
+            |row| row.get(0),
+        )?;
+        transaction.commit()?;
+        Ok(Trimmed { given_up: (old + over) as u64, depth: depth.unsigned_abs() })
+    }
+
+    fn open_whole(path: &Path) -> Result<Self, Error> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -((Self::MEMORY >> 10) as i64))?;
+        let verdict: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            return Err(Error::Sqlite(rusqlite::Error::SqliteFailure(code, Some(verdict))));
+        }
+        let mut store = Self { connection };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    fn migrate(&mut self) -> Result<(), Error> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+        )?;
+        let version: Option<String> = transaction
+            .query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| row.get(0))
+            .optional()?;
+        let version = version.and_then(|v| v.parse::<usize>().ok()).unwrap_or(0);
+        let Some(missing) = MIGRATIONS.get(version..) else {
+            return Err(Error::Newer { found: version, known: MIGRATIONS.len() });
+        };
+        for migration in missing {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?1)",
+            [MIGRATIONS.len().to_string()],
+        )?;
+        transaction.commit().map_err(Error::from)
+    }
+
+    fn work(mut self, queue: &Receiver<Request>, answers: &Sender<Answer>, cells: &Cells<Counter>) {
+        self.measure(cells);
+        while let Ok(first) = queue.recv() {
+            let mut group = Group::default();
+            let mut stop = group.take(first);
+            if group.writes() {
+                thread::sleep(GROUP);
+                while !stop && group.batches.len() < GROUP_BATCHES {
+                    match queue.try_recv() {
+                        Ok(next) => stop = group.take(next),
+                        Err(TryRecvError::Empty) => break,
+                        Err(TryRecvError::Disconnected) => stop = true,
+                    }
+                }
+                let Group { batches, delivered, attempted, .. } = &group;
+                let committed = self.commit_group(batches, delivered, attempted);
+                cells.add(if committed.is_ok() { Counter::Commits } else { Counter::Failures }, 1);
+                if let Err(error) = &committed {
+                    tracing::error!(%error, "the store could not commit; it will be tried again");
+                }
+                for batch in &group.batches {
+                    // Nobody listens any more at the end of the process.
+                    let _ =
+                        answers.send(Answer { token: batch.token, accepted: committed.is_ok() });
+                }
+                self.measure(cells);
+            }
+            // What only reads comes after the commit, so that it sees what was asked for before it.
+            for read in group.reads {
+                self.read(read);
+            }
+            if stop {
+                break;
+            }
+        }
+    }
+
+    fn read(&mut self, read: Read) {
+        match read {
+            Read::Fetch { sink, after, limit, reply } => reply(self.fetch(&sink, after, limit)),
+            Read::Trim { sink, keep, created_since, reply } => {
+                reply(self.trim(&sink, keep, created_since));
+            }
+            Read::Flush(reply) => {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn measure(&self, cells: &Cells<Counter>) {
+        let count = self.connection.query_row("SELECT count(*) FROM outbox", [], |r| r.get(0));
+        if let Ok(count) = count {
+            let count: i64 = count;
+            cells.set(Counter::Outbox, count.unsigned_abs());
+        }
+    }
+}
+
+/// The way to the store's thread; it ends when [`Writer::close`] is called or the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    requests: SyncSender<Request>,
+    thread: Arc<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Hands over one batch without waiting; where the queue is full or the thread has ended the batch comes back.
+    pub fn commit(&self, batch: Batch) -> Result<(), Box<Batch>> {
+        self.requests.try_send(Request::Commit(Box::new(batch))).map_err(|error| {
+            let (std::sync::mpsc::TrySendError::Full(back)
+            | std::sync::mpsc::TrySendError::Disconnected(back)) = error;
+            match back {
+                Request::Commit(batch) => batch,
+                _ => Box::default(),
+            }
+        })
+    }
+
+    /// Asks for messages of `sink`. False where the queue is full: ask again later.
+    pub fn fetch(&self, sink: &str, after: i64, limit: u32, reply: Reply<Vec<Stored>>) -> bool {
+        let read = Read::Fetch { sink: sink.into(), after, limit, reply };
+        self.requests.try_send(Request::Read(read)).is_ok()
+    }
+
+    /// Deletes messages of `sink` that were created before `created_since` (milliseconds since the epoch) or are more than
+    /// `keep`, the oldest first. False where the queue is full.
+    pub fn trim(&self, sink: &str, keep: u32, created_since: i64, reply: Reply<Trimmed>) -> bool {
+        let read = Read::Trim { sink: sink.into(), keep, created_since, reply };
+        self.requests.try_send(Request::Read(read)).is_ok()
+    }
+
+    /// These messages were acknowledged. False where the queue is full.
+    pub fn delivered(&self, ids: Vec<i64>) -> bool {
+        self.requests.try_send(Request::Delivered(ids)).is_ok()
+    }
+
+    /// These messages were tried in vain. A count that is lost in a full queue is no harm.
+    pub fn attempted(&self, ids: Vec<i64>) {
+        let _ = self.requests.try_send(Request::Attempted(ids));
+    }
+
+    /// Waits until all that was handed over before is committed and answered. Blocks.
+    pub fn flush(&self) {
+        let (reply, done) = channel();
+        if self.requests.send(Request::Read(Read::Flush(reply))).is_ok() {
+            let _ = done.recv();
+        }
+    }
+
+    /// Commits what was handed over and ends the thread. Blocks.
+    pub fn close(self) {
+        let _ = self.requests.send(Request::Stop);
+        if let Ok(thread) = Arc::try_unwrap(self.thread) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What one transaction has to hold together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Comes back with the answer.
+    pub token: u128,
+    /// Key and value; no value deletes.
+    pub windows: Vec<(String, Option<String>)>,
+    pub usages: Vec<(UsageKey, Option<String>)>,
+    /// A message that is in the outbox already, by sink and event, is left as it is.
+    pub letters: Vec<Letter>,
+}
+
+/// A key of the table `usage`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UsageKey {
+    pub group: String,
+    pub client: String,
+    pub vendor: String,
+    /// Empty where there is none.
+    pub tenant: String,
+    pub role: String,
+}
+
+/// A message for one sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    pub sink: String,
+    pub event: String,
+    pub payload: Vec<u8>,
+    /// Milliseconds since the epoch by the wall clock.
+    pub created: i64,
+}
+
+/// A message as the outbox holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub id: i64,
+    pub event: String,
+    pub payload: Vec<u8>,
+    pub created: i64,
+    pub attempts: u32,
+}
+
+/// Whether the batch of this token is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub token: u128,
+    pub accepted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trimmed {
+    pub given_up: u64,
+    /// What is left for the sink.
+    pub depth: u64,
+}
+
+/// Called once, on the store's thread: must not block.
+pub type Reply<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
+
+/// Why the store cannot be used.
+#[derive(Debug)]
+pub enum Error {
+    Sqlite(rusqlite::Error),
+    /// A later version of the program wrote the file.
+    Newer {
+        found: usize,
+        known: usize,
+    },
+    /// The damaged file could not be renamed.
+    Aside(std::io::Error),
+    Thread(std::io::Error),
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(error) => write!(f, "store: {error}"),
+            Self::Newer { found, known } => write!(
+                f,
+                "store: the file has schema {found}, this program knows up to {known}\n  \
+                 mend: run the version that wrote it, or configure another path"
+            ),
+            Self::Aside(error) => write!(f, "store: the damaged file cannot be set aside: {error}"),
+            Self::Thread(error) => write!(f, "store: its thread cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+enum Request {
+    Commit(Box<Batch>),
+    Delivered(Vec<i64>),
+    Attempted(Vec<i64>),
+    Read(Read),
+    Stop,
+}
+
+enum Read {
+    Fetch { sink: String, after: i64, limit: u32, reply: Reply<Vec<Stored>> },
+    Trim { sink: String, keep: u32, created_since: i64, reply: Reply<Trimmed> },
+    Flush(Sender<()>),
+}
+
+/// Requests that share one transaction, and what is to be read after it.
+#[derive(Default)]
+struct Group {
+    batches: Vec<Batch>,
+    delivered: Vec<i64>,
+    attempted: Vec<i64>,
+    reads: Vec<Read>,
+}
+
+impl Group {
+    /// True where the thread shall end.
+    fn take(&mut self, request: Request) -> bool {
+        match request {
+            Request::Commit(batch) => self.batches.push(*batch),
+            Request::Delivered(ids) => self.delivered.extend(ids),
+            Request::Attempted(ids) => self.attempted.extend(ids),
+            Request::Read(read) => self.reads.push(read),
+            Request::Stop => return true,
+        }
+        false
+    }
+
+    const fn writes(&self) -> bool {
+        !(self.batches.is_empty() && self.delivered.is_empty() && self.attempted.is_empty())
+    }
+}
+
+/// How long the first request of a group waits for others; with the commit itself it stays under 200 ms.
+const GROUP: Duration = Duration::from_millis(50);
+/// Batches of one transaction: a long one would keep the first waiting.
+const GROUP_BATCHES: usize = 1_000;
+
+/// Step n brings the schema from version n to n + 1.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE usage (
+        grp TEXT NOT NULL, client TEXT NOT NULL, vendor TEXT NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (grp, client, vendor, tenant, role)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE window (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sink TEXT NOT NULL, event TEXT NOT NULL, payload BLOB NOT NULL,
+        created INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (sink, event)
+    ) STRICT;
+    CREATE INDEX outbox_order ON outbox (sink, id);
+"];
+
+fn put(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), rusqlite::Error> {
+    for (key, value) in &batch.windows {
+        match value {
+            Some(value) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO window (key, value) VALUES (?1, ?2)")?
+                .execute(params![key, value])?,
+            None => transaction
+                .prepare_cached("DELETE FROM window WHERE key = ?1")?
+                .execute(params![key])?,
+        };
+    }
+    for (key, value) in &batch.usages {
+        let UsageKey { group, client, vendor, tenant, role } = key;
+        match value {
+            Some(value) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![group, client, vendor, tenant, role, value])?,
+            None => transaction
+                .prepare_cached(
+                    "DELETE FROM usage WHERE grp = ?1 AND client = ?2 AND vendor = ?3 \
+                     AND tenant = ?4 AND role = ?5",
+                )?
+                .execute(params![group, client, vendor, tenant, role])?,
+        };
+    }
+    for Letter { sink, event, payload, created } in &batch.letters {
+        transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO outbox (sink, event, payload, created) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![sink, event, payload, created])?;
+    }
+    Ok(())
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Renames the file, and its log beside it, to the first free `*.damaged-N`.
+fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let with = |tail: &str| {
+        let mut name = OsString::from(path);
+        name.push(tail);
+        PathBuf::from(name)
+    };
+    let free = |n: &u32| !with(&format!(".damaged-{n}")).exists();
+    let n = (1..10_000).find(free).unwrap_or(10_000);
+    let aside = with(&format!(".damaged-{n}"));
+    std::fs::rename(path, &aside)?;
+    for log in ["-wal", "-shm"] {
+        if with(log).exists() {
+            std::fs::rename(with(log), with(&format!(".damaged-{n}{log}")))?;
+        }
+    }
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(n: u32) -> Batch {
+        Batch {
+            token: u128::from(n),
+            windows: vec![(format!("case/{n}"), Some("{}".into()))],
+            usages: vec![(
+                UsageKey { client: n.to_string(), ..UsageKey::default() },
+                Some("{}".into()),
+            )],
+            letters: vec![Letter {
+                sink: "siem".into(),
+                event: format!("e-{n}"),
+                payload: b"\x00\xffnot text".to_vec(),
+                created: i64::from(n),
+            }],
+        }
+    }
+
+    fn ask<T: Send + 'static>(ask: impl FnOnce(Reply<T>) -> bool) -> T {
+        let (sender, answer) = channel();
+        assert!(ask(Box::new(move |value| sender.send(value.unwrap()).unwrap())));
+        answer.recv().unwrap()
+    }
+
+    #[test]
+    fn a_killed_process_leaves_what_was_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (store, damaged) = Store::open(&path).unwrap();
+        assert_eq!(damaged, None);
+        let (writer, answers) = store.start(16, Cells::new()).unwrap();
+        for n in 1..=3 {
+            writer.commit(batch(n)).unwrap();
+        }
+        for n in 1..=3 {
+            assert_eq!(answers.recv().unwrap(), Answer { token: n, accepted: true });
+        }
+        // The files as a kill would leave them: nothing was closed, no checkpoint was made.
+        let copy = folder.path().join("b.db");
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::copy(folder.path().join("a.db-wal"), folder.path().join("b.db-wal")).unwrap();
+        let (store, damaged) = Store::open(&copy).unwrap();
+        assert_eq!(damaged, None);
+        let events: Vec<String> =
+            store.fetch("siem", 0, 9).unwrap().into_iter().map(|s| s.event).collect();
+        assert_eq!(events, ["e-1", "e-2", "e-3"]);
+        assert_eq!(store.windows().unwrap().len(), 3);
+        assert_eq!(store.usages().unwrap()[2].0.client, "3");
+        assert_eq!(store.fetch("siem", 0, 1).unwrap()[0].payload, b"\x00\xffnot text");
+    }
+
+    #[test]
+    fn the_outbox_keeps_order_and_forgets_what_was_delivered() {
+        let (writer, _answers) = Store::memory().unwrap().start(64, Cells::new()).unwrap();
+        for n in [1, 2, 2, 3, 4] {
+            writer.commit(batch(n)).unwrap();
+        }
+        let all = ask(|reply| writer.fetch("siem", 0, 9, reply));
+        let events: Vec<&str> = all.iter().map(|s| &*s.event).collect();
+        assert_eq!(events, ["e-1", "e-2", "e-3", "e-4"], "an event twice is one message");
+        assert!(ask(|reply| writer.fetch("other", 0, 9, reply)).is_empty());
+        assert!(writer.delivered(vec![all[0].id]));
+        writer.attempted(vec![all[1].id]);
+        let rest = ask(|reply| writer.fetch("siem", 0, 9, reply));
+        assert_eq!((rest.len(), rest[0].attempts, rest[1].attempts), (3, 1, 0));
+        assert_eq!(ask(|reply| writer.fetch("siem", all[2].id, 9, reply)).len(), 1);
+        let trimmed = ask(|reply| writer.trim("siem", 1, 3, reply));
+        assert_eq!(trimmed, Trimmed { given_up: 2, depth: 1 }, "one too old, one too many");
+        assert_eq!(ask(|reply| writer.fetch("siem", 0, 9, reply))[0].event, "e-4");
+    }
+
+    #[test]
+    fn a_full_queue_gives_the_batch_back() {
+        let (writer, answers) = Store::memory().unwrap().start(1, Cells::new()).unwrap();
+        let back = (0..100).find_map(|n| writer.commit(batch(n)).err()).unwrap();
+        assert!(back.token > 0);
+        writer.flush();
+        let told: Vec<u128> = answers.try_iter().map(|a| a.token).collect();
+        assert_eq!(told, (0..back.token).collect::<Vec<_>>(), "all before it are answered");
+        writer.close();
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside_and_a_new_one_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        for n in 1..=2 {
+            std::fs::write(&path, b"no database at all, however long this text may be").unwrap();
+            let (store, damaged) = Store::open(&path).unwrap();
+            assert_eq!(damaged, Some(folder.path().join(format!("a.db.damaged-{n}"))));
+            assert!(damaged.unwrap().exists());
+            assert!(store.windows().unwrap().is_empty());
+        }
+        // Pages overwritten in the middle of a real one.
+        let (mut store, _) = Store::open(&path).unwrap();
+        store.commit(&(0..2_000).map(batch).collect::<Vec<_>>()).unwrap();
+        drop(store);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 8_192].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let (store, damaged) = Store::open(&path).unwrap();
+        assert_eq!(damaged, Some(folder.path().join("a.db.damaged-3")));
+        assert!(store.windows().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_later_schema_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (store, _) = Store::open(&path).unwrap();
+        store.connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'", []).unwrap();
+        drop(store);
+        let error = Store::open(&path).unwrap_err();
+        assert!(matches!(error, Error::Newer { found: 99, .. }), "{error}");
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_failed_commit_is_answered_as_refused() {
+        let store = Store::memory().unwrap();
+        store.connection.execute_batch("DROP TABLE window").unwrap();
+        let cells = Cells::new();
+        let (writer, answers) = store.start(4, cells.clone()).unwrap();
+        writer.commit(batch(7)).unwrap();
+        assert_eq!(answers.recv().unwrap(), Answer { token: 7, accepted: false });
+        assert_eq!(cells.get(Counter::Failures), 1);
+    }
+}
