@@ -632,7 +632,7 @@ fn hash(client: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::finding::UNSANCTIONED_USE;
     use super::super::finding::tests::Sample;
     use super::*;
@@ -677,6 +677,19 @@ mod tests {
 
     fn told(raised: &[Raised]) -> Vec<(&'static str, Action)> {
         raised.iter().map(|r| (report(r).finding.id, report(r).finding.action)).collect()
+    }
+
+    /// An update with so many flows as evidence and so many clients.
+    pub(crate) fn raised(flows: u64, clients: u64) -> Raised {
+        let mut bench = Bench::new(Options::default());
+        let start = anydesk().at;
+        for i in 0..=flows.max(clients) {
+            let mut sample = anydesk().client(&format!("c-{}", i % clients));
+            sample.at = start.plus(Duration::from_secs(i));
+            let raised = bench.see(&sample);
+            bench.accept(&raised);
+        }
+        bench.tick(start.plus(HOUR * 24)).remove(0)
     }
 
     fn anydesk() -> Sample {

@@ -195,6 +195,14 @@ impl Id {
         Self(hash & !(0xf << 76) & !(0b11 << 62) | version | variant)
     }
 
+    pub(super) const fn value(self) -> u128 {
+        self.0
+    }
+
+    pub(super) const fn from_value(value: u128) -> Self {
+        Self(value)
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         let hex: String = text.chars().filter(|c| *c != '-').collect();
         (hex.len() == 32).then(|| u128::from_str_radix(&hex, 16).ok().map(Self)).flatten()

@@ -3,12 +3,16 @@
 mod case;
 pub mod event;
 pub mod finding;
+pub mod format;
+pub mod outbox;
+pub mod sink;
 
 use serde::{Deserialize, Serialize};
 
 pub use case::{Cases, Counter, Raised, Row};
 pub use event::{Event, Sensor};
 pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
+pub use outbox::{Outbox, SinkStats};
 
 /// `[alert]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

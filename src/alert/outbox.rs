@@ -1,0 +1,347 @@
+//! The outbox: renders an event once for each sink when it is accepted, and carries it until the sink has acknowledged it.
+//!
+//! The store holds what waits; each sink has a task of its own, so that a dead one slows nobody.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::case::{Cases, Raised, Row};
+use super::event::{Event, Id, Sensor, What};
+use super::finding::Severity;
+use super::format::Format;
+use super::sink::{Configured, Envelope, Sink};
+use crate::store::{self, Answer, Batch, Letter, Stored, Trimmed, UsageKey, Writer};
+use crate::time::Time;
+
+/// The collector's side of delivery.
+pub struct Outbox {
+    lanes: Vec<Lane>,
+    tasks: Vec<JoinHandle<()>>,
+    writer: Writer,
+    answers: Receiver<Answer>,
+    /// Batches without an event, until they are committed; by token.
+    rows: HashMap<u128, Batch>,
+    /// Tokens of those that have to be handed over again.
+    again: Vec<u128>,
+    next: u128,
+}
+
+impl Outbox {
+    /// Starts one task a sink on `runtime`. What an earlier run left in the store is sent first.
+    pub fn start(
+        sinks: Vec<Configured>,
+        writer: Writer,
+        answers: Receiver<Answer>,
+        runtime: &Handle,
+    ) -> Self {
+        let mut lanes = Vec::new();
+        let mut tasks = Vec::new();
+        for Configured { name, format, max_messages, max_age, built, .. } in sinks {
+            let stats = Arc::new(Stats::default());
+            let news = Arc::new(Notify::new());
+            let carrier = Carrier {
+                name: name.clone(),
+                max_messages,
+                max_age,
+                writer: writer.clone(),
+                news: news.clone(),
+                stats: stats.clone(),
+            };
+            tasks.push(runtime.spawn(carrier.run(built.sink)));
+            lanes.push(Lane { name, format, envelope: built.envelope, news, stats });
+        }
+        Self { lanes, tasks, writer, answers, rows: HashMap::new(), again: Vec::new(), next: 1 }
+    }
+
+    /// Hands an event over, together with the usage it rests on. False where the store's queue is full: tell
+    /// [`Cases::refused`].
+    pub fn submit(&self, raised: &Raised, usages: Vec<(UsageKey, Option<String>)>) -> bool {
+        let Row { key, value } = raised.row.clone();
+        let letters = self.letters(&raised.event);
+        let token = raised.event.id.value();
+        self.writer.commit(Batch { token, windows: vec![(key, value)], usages, letters }).is_ok()
+    }
+
+    /// Keeps rows that go with no event: what [`Cases::changed`] gave, and usages. They are tried until they are committed.
+    pub fn keep(&mut self, rows: Vec<Row>, usages: Vec<(UsageKey, Option<String>)>) {
+        if rows.is_empty() && usages.is_empty() {
+            return;
+        }
+        let windows = rows.into_iter().map(|row| (row.key, row.value)).collect();
+        // Ids of events have the bits of their version set, so that they never meet a count.
+        let token = self.next;
+        self.next += 1;
+        self.rows.insert(token, Batch { token, windows, usages, letters: Vec::new() });
+        self.again.push(token);
+        self.hand_over_again();
+    }
+
+    /// Takes the store's answers: tells `cases` what was accepted, and wakes the sinks.
+    pub fn poll(&mut self, cases: &mut Cases) {
+        let mut news = false;
+        while let Ok(Answer { token, accepted }) = self.answers.try_recv() {
+            match (self.rows.contains_key(&token), accepted) {
+                (true, true) => drop(self.rows.remove(&token)),
+                (true, false) => self.again.push(token),
+                (false, true) => {
+                    news = true;
+                    cases.accepted(Id::from_value(token));
+                }
+                (false, false) => cases.refused(Id::from_value(token)),
+            }
+        }
+        if news {
+            self.lanes.iter().for_each(|lane| lane.news.notify_one());
+        }
+        self.hand_over_again();
+    }
+
+    /// Sends a sign of life with counters of the sensor to every sink.
+    pub fn heartbeat(&self, sensor: &Sensor, values: BTreeMap<&'static str, u64>) -> bool {
+        let now = now_millis();
+        let time = Time::from_nanos(now.unsigned_abs().saturating_mul(1_000_000));
+        let id = Id::of(&["heartbeat", &sensor.name, &time.nanos().to_string()]);
+        let what = What::Heartbeat { values };
+        let severity = Severity::Informational;
+        let event = Event { time, id, severity, sensor: sensor.clone(), what, truncated: false };
+        let letters = self.letters(&event);
+        let token = id.value();
+        self.writer.commit(Batch { token, letters, ..Batch::default() }).is_ok()
+    }
+
+    /// What each sink has done, for the exporter.
+    pub fn stats(&self) -> Vec<SinkStats> {
+        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let of = |lane: &Lane| SinkStats {
+            name: lane.name.clone(),
+            up: lane.stats.up.load(Ordering::Relaxed),
+            delivered: read(&lane.stats.delivered),
+            failures: read(&lane.stats.failures),
+            given_up: read(&lane.stats.given_up),
+            waiting: read(&lane.stats.waiting),
+        };
+        self.lanes.iter().map(of).collect()
+    }
+
+    /// Commits what was handed over, tells `cases`, and ends the tasks. What is not acknowledged stays in the store for the
+    /// next run. Blocks for a commit.
+    pub fn close(mut self, cases: &mut Cases) {
+        self.writer.flush();
+        self.poll(cases);
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.writer.close();
+    }
+
+    fn letters(&self, event: &Event) -> Vec<Letter> {
+        let created = now_millis();
+        let letter = |lane: &Lane| Letter {
+            sink: lane.name.clone(),
+            event: event.id.to_string(),
+            payload: lane.envelope.wrap(event, lane.format),
+            created,
+        };
+        self.lanes.iter().map(letter).collect()
+    }
+
+    fn hand_over_again(&mut self) {
+        let (rows, writer) = (&self.rows, &self.writer);
+        self.again.retain(|token| {
+            rows.get(token).is_some_and(|batch| writer.commit(batch.clone()).is_err())
+        });
+    }
+}
+
+/// A snapshot of one sink: counters but for `up` and `waiting`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkStats {
+    pub name: String,
+    /// The last attempt went well.
+    pub up: bool,
+    /// Messages that the sink acknowledged.
+    pub delivered: u64,
+    /// Attempts that broke.
+    pub failures: u64,
+    /// Messages dropped because they were too many or too old.
+    pub given_up: u64,
+    /// Messages in the outbox for it, when it was last looked at.
+    pub waiting: u64,
+}
+
+struct Lane {
+    name: String,
+    format: &'static Format,
+    envelope: Box<dyn Envelope>,
+    news: Arc<Notify>,
+    stats: Arc<Stats>,
+}
+
+#[derive(Default)]
+struct Stats {
+    up: AtomicBool,
+    delivered: AtomicU64,
+    failures: AtomicU64,
+    given_up: AtomicU64,
+    waiting: AtomicU64,
+}
+
+/// The task of one sink.
+struct Carrier {
+    name: String,
+    max_messages: u32,
+    max_age: Duration,
+    writer: Writer,
+    news: Arc<Notify>,
+    stats: Arc<Stats>,
+}
+
+impl Carrier {
+    async fn run(self, mut sink: Box<dyn Sink>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let before = self.stats.delivered.load(Ordering::Relaxed);
+            let error = self.carry(&mut *sink).await;
+            if self.stats.delivered.load(Ordering::Relaxed) > before {
+                pause = FIRST_PAUSE;
+            }
+            if self.stats.up.swap(false, Ordering::Relaxed) || pause == FIRST_PAUSE {
+                tracing::warn!(sink = self.name, %error, "sink failed; it will be tried again");
+            }
+            self.stats.failures.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(jitter(pause)).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Writes and acknowledges from the oldest message on until something breaks.
+    async fn carry(&self, sink: &mut dyn Sink) -> io::Error {
+        let mut cursor = 0;
+        let mut flight: VecDeque<(i64, Instant)> = VecDeque::new();
+        let mut trimmed: Option<Instant> = None;
+        loop {
+            if trimmed.is_none_or(|at| at.elapsed() >= TRIM_EVERY) {
+                self.trim().await;
+                trimmed = Some(instant());
+            }
+            let letters =
+                if flight.len() < MAX_FLIGHT { self.fetch(cursor).await } else { Vec::new() };
+            if let Some(last) = letters.last() {
+                if let Err(error) = sink.write(&letters).await {
+                    let lost = flight.iter().map(|(id, _)| *id);
+                    self.writer.attempted(lost.chain(letters.iter().map(|l| l.id)).collect());
+                    return error;
+                }
+                cursor = last.id;
+                let due = instant() + sink.acknowledges_after();
+                flight.extend(letters.iter().map(|l| (l.id, due)));
+                self.stats.up.store(true, Ordering::Relaxed);
+                self.acknowledge(&mut flight);
+                continue;
+            }
+            let due = flight.front().map_or_else(|| instant() + TRIM_EVERY, |(_, due)| *due);
+            tokio::select! {
+                biased;
+                error = sink.broken() => {
+                    // Without anything under way the receiver may close as it likes: the next write opens anew.
+                    if !flight.is_empty() {
+                        self.writer.attempted(flight.iter().map(|(id, _)| *id).collect());
+                        return error;
+                    }
+                }
+                () = tokio::time::sleep_until(due) => self.acknowledge(&mut flight),
+                () = self.news.notified() => {}
+            }
+        }
+    }
+
+    fn acknowledge(&self, flight: &mut VecDeque<(i64, Instant)>) {
+        let now = instant();
+        let due = flight.iter().take_while(|(_, due)| *due <= now).count();
+        let ids: Vec<i64> = flight.iter().take(due).map(|(id, _)| *id).collect();
+        // Where the store's queue is full they stay in flight and are acknowledged a moment later.
+        if due > 0 && self.writer.delivered(ids) {
+            flight.drain(..due);
+            self.stats.delivered.fetch_add(due as u64, Ordering::Relaxed);
+            let waiting = self.stats.waiting.load(Ordering::Relaxed);
+            self.stats.waiting.store(waiting.saturating_sub(due as u64), Ordering::Relaxed);
+        }
+    }
+
+    async fn fetch(&self, after: i64) -> Vec<Stored> {
+        self.ask(|reply| self.writer.fetch(&self.name, after, BATCH, reply))
+            .await
+            .unwrap_or_default()
+    }
+
+    async fn trim(&self) {
+        let age = i64::try_from(self.max_age.as_millis()).unwrap_or(i64::MAX);
+        let since = now_millis().saturating_sub(age);
+        let trimmed: Option<Trimmed> =
+            self.ask(|reply| self.writer.trim(&self.name, self.max_messages, since, reply)).await;
+        if let Some(Trimmed { given_up, depth }) = trimmed {
+            self.stats.given_up.fetch_add(given_up, Ordering::Relaxed);
+            self.stats.waiting.store(depth, Ordering::Relaxed);
+        }
+    }
+
+    async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(store::Reply<T>) -> bool) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        let asked = ask(Box::new(move |value| {
+            let _ = sender.send(value);
+        }));
+        if !asked {
+            tokio::time::sleep(FULL_PAUSE).await;
+            return None;
+        }
+        match answer.await {
+            Ok(Ok(value)) => Some(value),
+            Ok(Err(error)) => {
+                tracing::error!(sink = self.name, %error, "the outbox cannot be read");
+                tokio::time::sleep(FIRST_PAUSE).await;
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// Messages taken from the store at a time, and at most written without an acknowledgment.
+const BATCH: u32 = 256;
+const MAX_FLIGHT: usize = 2_048;
+/// Pauses before a sink is tried again: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// How long to wait where the store's queue is full.
+const FULL_PAUSE: Duration = Duration::from_millis(100);
+/// How often a backlog is measured and cut to its bounds.
+const TRIM_EVERY: Duration = Duration::from_secs(30);
+
+/// From half to the whole of `pause`: sensors that lost one receiver together do not come back together.
+fn jitter(pause: Duration) -> Duration {
+    let half = pause / 2;
+    let spread = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1);
+    half + Duration::from_nanos(now_nanos() % spread)
+}
+
+fn now_millis() -> i64 {
+    i64::try_from(now_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+// Age of a backlog, retries and acknowledgments are matters of the transport, not of the packets.
+#[allow(clippy::disallowed_methods)]
+fn now_nanos() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn instant() -> Instant {
+    Instant::now()
+}
