@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # Clients of the recorded world that need more than a command line.
-#   client.py relay HOST ALPN SECONDS    a remote-assistance client: mouse and keyboard out, screen in
+#   client.py relay HOST ALPN SECONDS    remote assistance: mouse and keyboard out, screen in
 #   client.py get HOST PATH [COUNT]      HTTPS by Python's ssl, COUNT requests on one connection
-#   client.py records HOST               HTTPS whose ClientHello is cut into two TLS records of one segment each
+#   client.py records HOST               HTTPS whose ClientHello is cut into two TLS records
 # The authority to trust is named by SSL_CERT_FILE.
 import http.client
 import os
@@ -28,7 +28,8 @@ def relay(host, alpn, seconds):
     trusting.check_hostname = False
     trusting.verify_mode = ssl.CERT_NONE
     dice = random.Random(host)
-    with trusting.wrap_socket(socket.create_connection((host, 443)), server_hostname=host) as session:
+    plain = socket.create_connection((host, 443))
+    with trusting.wrap_socket(plain, server_hostname=host) as session:
         session.settimeout(5)
         session.sendall(b"hello " + host.encode())
         threading.Thread(target=swallow, args=(session,), daemon=True).start()
@@ -79,7 +80,8 @@ def records(host):
 
 
 def send_in_two_records(wire, record, host):
-    # 16 03 01 length(2) | ClientHello ...; a handshake message may span records (RFC 8446 5.1): cut within the name.
+    # 16 03 01 length(2) | ClientHello ...; a handshake message may span records (RFC 8446 5.1): cut
+    # within the name.
     hello = record[5:]
     cut = hello.index(host.encode()) + len(host) // 2
     for part in (hello[:cut], hello[cut:]):

@@ -10,7 +10,7 @@ ETHERNET, TCP, UDP = 1, 6, 17
 
 @dataclass
 class Frame:
-    """One recorded frame: seconds since the scene's first, octets, where its layers begin, whether the client sent it."""
+    """One recorded frame: seconds since the scene's first, octets, where its layers begin."""
 
     at: float
     data: bytes
@@ -21,7 +21,7 @@ class Frame:
 
 
 def read_scene(path):
-    """The TCP and UDP frames of a capture with microseconds in little-endian order, as tcpdump writes it here."""
+    """The TCP and UDP frames of a capture as tcpdump writes it: microseconds, little-endian."""
     with open(path, "rb") as capture:
         data = capture.read()
     magic, _, _, _, _, _, link = struct.unpack_from("<IHHiIII", data)

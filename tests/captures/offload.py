@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-# Turns off checksum and segmentation offloads of interfaces, so that a capture shows frames as a wire carries them:
-# segments of at most one MTU, checksums filled in. Does what `ethtool -K IF rx off tx off tso off gso off gro off` does.
+# Turns off checksum and segmentation offloads of interfaces, so that a capture shows frames as a
+# wire carries them: segments of at most one MTU, checksums filled in. Does what `ethtool -K IF rx
+# off tx off tso off gso off gro off` does.
 import array
 import fcntl
 import socket

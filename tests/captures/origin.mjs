@@ -1,4 +1,5 @@
-// The HTTP/2 origins of the recorded world, and the pages that make a browser behave like a person at work.
+// The HTTP/2 origins of the recorded world, and the pages that make a browser behave like a person
+// at work.
 //   node origin.mjs DIRECTORY_OF_CERTIFICATES
 // A page draws its pauses and sizes from a fixed seed, so that two recordings show the same plan.
 import { readFileSync } from "node:fs";
@@ -6,12 +7,14 @@ import { createSecureServer } from "node:http2";
 import { createSecureContext } from "node:tls";
 
 const certificates = process.argv[2];
-const words = "Thank you for the report, the colleague of the second line has a look at it and writes back. ";
+const words = "Thank you for the report, a colleague of the second line looks and writes back. ";
 
 const dice = `let s=SEED;const roll=()=>{s=(s*1664525+1013904223)>>>0;return s/4294967296};
-const sleep=t=>new Promise(r=>setTimeout(r,t));const text=n=>"customer wrote again ".repeat(60).slice(0,n);`;
+const sleep=t=>new Promise(r=>setTimeout(r,t));
+const text=n=>"customer wrote again ".repeat(60).slice(0,n);`;
 
-// A person in a console: a click or a saved note every 0.4 to 2 seconds (compose stretches the pauses to minutes).
+// A person in a console: a click or a saved note every 0.4 to 2 seconds (compose stretches the
+// pauses to minutes).
 const consolePage = (seed, seconds, api, assets) => `<!doctype html><title>Console</title>
 ${assets}<script>${dice.replace("SEED", seed)}
 (async()=>{const end=Date.now()+${seconds}*1000;let n=4711;while(Date.now()<end){
@@ -23,10 +26,12 @@ document.title="done"})()</script>`;
 const helpCentre = `<!doctype html><title>Help centre</title>
 <link rel="stylesheet" href="https://static.zdassets.com/hc/assets/application.css?size=900">
 <script>${dice.replace("SEED", "7")}
-(async()=>{for(const n of [1,2,3]){await sleep(900+roll()*900);await fetch("/hc/en-us/articles/"+n+"?size=1800")}
+(async()=>{for(const n of [1,2,3]){await sleep(900+roll()*900);
+await fetch("/hc/en-us/articles/"+n+"?size=1800")}
 document.title="done"})()</script>`;
 
-// A shop with a chat bubble: the widget's code and settings once, then a question every half second.
+// A shop with a chat bubble: the widget's code and settings once, then a question every half
+// second.
 const shop = (seconds) => `<!doctype html><title>Shop</title><h1>Shoes</h1>
 <script src="https://static.zdassets.com/web_widget/latest.js?size=1900"></script>
 <script src="https://widget.intercom.io/widget/abc123?size=1200"></script><script>
@@ -57,8 +62,9 @@ function answer(request, response) {
   request.resume();
   request.on("end", () => {
     const size = Number(url.searchParams.get("size") ?? 300);
-    const html = page || url.pathname.endsWith(".html");
-    response.setHeader("content-type", html ? "text/html" : url.pathname.endsWith(".css") ? "text/css" : "text/javascript");
+    const suffix = page ? "html" : url.pathname.split(".").pop();
+    const kinds = { html: "text/html", css: "text/css" };
+    response.setHeader("content-type", kinds[suffix] ?? "text/javascript");
     response.end(page ?? `/*${words.repeat(1 + size / words.length)}`.slice(0, size - 2) + "*/");
   });
 }
@@ -71,10 +77,13 @@ const contexts = new Map(rows.map(([name]) => {
 }));
 for (const [name, number, kind] of rows) {
   if (kind !== "h2") continue;
-  // Vanity names lead here by CNAME, so the certificate is chosen by the name that the client asks for.
-  const SNICallback = (asked, done) => done(null, createSecureContext(contexts.get(asked) ?? contexts.get(name)));
+  // Vanity names lead here by CNAME, so the certificate is chosen by the name that the client asks
+  // for.
+  const SNICallback = (asked, done) =>
+    done(null, createSecureContext(contexts.get(asked) ?? contexts.get(name)));
   for (const address of [`198.18.1.${number}`, `2001:db8::1:${number}`]) {
-    createSecureServer({ ...contexts.get(name), SNICallback, allowHTTP1: true }, answer).listen(443, address);
+    createSecureServer({ ...contexts.get(name), SNICallback, allowHTTP1: true }, answer)
+      .listen(443, address);
   }
 }
 console.log("ready");

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-# The servers of the recorded world: a name server, HTTP and HTTPS origins, a remote-assistance relay.
+# The servers of the recorded world: a name server, HTTP and HTTPS origins, a remote-assistance
+# relay.
 #   origin.py DIRECTORY_OF_CERTIFICATES
-# Every name and its address stands in hosts.tsv; DIRECTORY/NAME.pem holds its certificate chain and key.
+# Every name and its address stands in hosts.tsv; DIRECTORY/NAME.pem holds its certificate chain and
+# key.
 import http.server
 import os
 import random
@@ -17,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 RESOLVERS = ["198.18.0.1", "2001:db8::1"]
 A, CNAME, AAAA = 1, 5, 28
 TTL = 300
-WORDS = b"Thank you for the report, the colleague of the second line has a look at it and writes back. "
+WORDS = b"Thank you for the report, a colleague of the second line has a look and writes back. "
 
 
 def hosts():
@@ -28,7 +30,7 @@ def hosts():
 
 
 class Zone:
-    """Answers A over IPv4 and AAAA over IPv6 only: which family a client uses is then the scene's choice."""
+    """Answers A over IPv4 and AAAA over IPv6 only: the family used is then the scene's choice."""
 
     def __init__(self):
         self.table = {name: (number, target) for name, number, _, target in hosts()}
@@ -52,7 +54,8 @@ class Zone:
             records.append(record(name, A, socket.inet_aton(f"198.18.1.{number}")))
         if kind == AAAA and over_ipv6:
             records.append(record(name, AAAA, socket.inet_pton(socket.AF_INET6, v6(number))))
-        return query[:2] + b"\x85\x80" + struct.pack("!4H", 1, len(records), 0, 0) + question + b"".join(records)
+        counts = struct.pack("!4H", 1, len(records), 0, 0)
+        return query[:2] + b"\x85\x80" + counts + question + b"".join(records)
 
     def serve(self, address):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -110,7 +113,8 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__((address, port), Origin)
 
     def finish_request(self, request, client_address):
-        # The handshake belongs to the connection's own thread: a slow client must not hold up the others.
+        # The handshake belongs to the connection's own thread: a slow client must not hold up the
+        # others.
         if self.context:
             request = self.context.wrap_socket(request, server_side=True)
         self.RequestHandlerClass(request, client_address, self)
@@ -129,8 +133,9 @@ def context(certificates, name, alpn):
 
 
 def relay(address, served):
-    """Sends what a screen sends (frames of varying size, ten a second) and takes what mouse and keyboard send."""
-    listener = socket.create_server((address, 443), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    """Sends what a screen sends, some frames a second, and takes what mouse and keyboard send."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.create_server((address, 443), family=family)
     while True:
         plain, _ = listener.accept()
         threading.Thread(target=screen, args=(plain, served), daemon=True).start()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # A switch of two ports between two interfaces, for what a plain veth pair cannot show.
-#   switch.py push VID ACCESS TRUNK   frames from ACCESS go out of TRUNK with an 802.1Q tag, back they lose it
-#   switch.py swap 0 LEFT RIGHT       a full-sized frame from LEFT is overtaken by the one that follows it closely,
+#   switch.py push VID ACCESS TRUNK   frames get an 802.1Q tag on TRUNK, back they lose it
+#   switch.py swap 0 LEFT RIGHT       a full-sized frame from LEFT is overtaken by the next one,
 #                                     as on a path of two ways
 #   switch.py plain 0 LEFT RIGHT      neither
 import select
