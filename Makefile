@@ -34,6 +34,7 @@ setup-test: setup
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 
 demo: setup
+	$(CARGO) build $(LOCKED)
 	$(CARGO) run $(LOCKED) --quiet -- demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 lint: setup-test
@@ -64,6 +65,7 @@ bench: setup
 check: setup
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
 	else echo "cargo-deny is not installed: licences and advisories not checked"; fi
+	$(CARGO) build $(LOCKED)
 	$(CARGO) run $(LOCKED) --quiet -- check
 	@if command -v systemd-analyze >/dev/null; then \
 		systemd-analyze security --offline=true --threshold=20 --no-pager systemd/saastap.service | tail -1; fi

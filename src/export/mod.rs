@@ -5,9 +5,11 @@
 mod clients;
 pub mod metrics;
 mod process;
+pub mod sinks;
 pub mod usage;
 pub mod web;
 
 pub use metrics::{Metrics, Provider, Sample};
+pub use sinks::{Sink, Sinks};
 pub use usage::UsageMetrics;
 pub use web::{Coverage, Face, FindingRow, HealthRow, Site, UsageRow};
