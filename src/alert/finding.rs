@@ -92,6 +92,17 @@ pub enum Severity {
     High,
 }
 
+impl Severity {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
 /// One contact of a client with a vendor, with all that the stages before have said of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Sighting<'a> {

@@ -5,6 +5,7 @@ mod file;
 mod link;
 mod live;
 mod options;
+mod replay;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::time::Time;
 
 pub use clock::TICK;
 pub use options::Options;
+pub use replay::Replay;
 
 /// A LINKTYPE_ value of the pcap registry (1 Ethernet, 101 raw IP, 113 Linux cooked v1, 276 Linux cooked v2 ...).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

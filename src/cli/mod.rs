@@ -1,11 +1,143 @@
 //! The command line: one file per subcommand.
 
-pub mod catalog;
-pub mod explain;
+mod catalog;
+mod check;
+mod explain;
+mod read;
+mod tables;
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Parses the arguments and runs a subcommand.
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::fault::Faults;
+use crate::pipeline::Rules;
+
+/// Which SaaS a network uses, which instance of it, by whom, and whether that is sanctioned: a passive classifier of
+/// network traffic
+#[derive(Parser, Debug)]
+#[command(name = "saastap", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file; without it /etc/saastap/saastap.toml where that exists, else the defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as `saastap::capture=debug`
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Read(read::Args),
+    Check(check::Args),
+    Explain(explain::Args),
+    Catalog(catalog::Args),
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where the configuration of an installed sensor lies.
+const CONFIG_FILE: &str = "/etc/saastap/saastap.toml";
+
+/// Parses the arguments and runs a subcommand: 0 well, 1 failed, 2 misused.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no misuse; clap knows, and writes to the right stream.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    if let Err(fault) = start_log(&cli.log_level, cli.log_format) {
+        eprintln!("saastap: {fault}");
+        return ExitCode::from(2);
+    }
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("saastap: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let config = || configuration(cli.config.as_deref());
+    match cli.command {
+        Command::Read(args) => read::run(&args, config()?),
+        Command::Check(args) => check::run(&args, &config()?),
+        Command::Explain(args) => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
+        Command::Catalog(args) => Ok(catalog::run(&args, &Rules::load(&config()?)?.catalog)?),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Why a subcommand failed, in the words that a person reads.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn configuration(named: Option<&Path>) -> Result<Config, Faults> {
+    match named {
+        Some(path) => Config::load(path),
+        None if Path::new(CONFIG_FILE).exists() => Config::load(Path::new(CONFIG_FILE)),
+        None => Config::parse("defaults", String::new()),
+    }
+}
+
+fn start_log(level: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        format!("--log-level {level}: {error}\n  mend: write error, warn, info, debug or trace")
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

@@ -135,6 +135,10 @@ impl Identity {
         &self.cells
     }
 
+    pub const fn privacy(&self) -> Privacy {
+        self.privacy
+    }
+
     /// The client behind an address. `kind` is what policy or leases know; a declared proxy, NAT or gateway is `shared`
     /// whatever they say, and so is the one client `-` that stands for a whole group. An IPv6 address of a client of
     /// unknown kind counts as its /64, because privacy addresses (RFC 8981) change within a day.

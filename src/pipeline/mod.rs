@@ -1,9 +1,20 @@
 //! The only place that connects stages: reader, shard, workers, rings, collector.
 
-pub mod feed;
-pub mod reader;
-pub mod record;
+mod collector;
+mod feed;
+mod offline;
+mod reader;
+mod record;
 mod ring;
+mod rules;
 mod shard;
-pub mod update;
-pub mod worker;
+mod table;
+mod update;
+mod worker;
+
+pub use collector::Collector;
+pub use feed::Feed;
+pub use offline::{Outcome, collector, read_files};
+pub use record::FlowLine;
+pub use rules::Rules;
+pub use table::usage_rows;

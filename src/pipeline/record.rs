@@ -28,6 +28,8 @@ pub struct Record {
     parts: u32,
     hello: Option<ClientHello>,
     pub contact: Option<Contact>,
+    /// Its client is none of those whose use is counted.
+    pub left_out: Option<&'static str>,
     /// Octets that came before anything named the flow.
     pub pending: Delta,
     sent: Tally,
@@ -72,6 +74,7 @@ impl Record {
             parts: 0,
             hello: None,
             contact: None,
+            left_out: None,
             pending: Delta::default(),
             sent: Tally::default(),
             received: Tally::default(),
@@ -113,6 +116,15 @@ impl Record {
     /// Whether something named the flow that is not a DNS question in it.
     pub fn is_named(&self) -> bool {
         self.names.iter().any(|n| n.via != "dns_query")
+    }
+
+    /// How the octets of a named flow count in visibility.
+    pub fn named_as(&self) -> &'static str {
+        match self.left_out {
+            Some(reason) => reason,
+            None if self.contact.is_some() => "named",
+            None => "unknown_name",
+        }
     }
 
     pub fn has_hello(&self) -> bool {

@@ -13,7 +13,7 @@ use crate::time::Time;
 
 pub struct Worker<O> {
     table: Table<Probe>,
-    outlet: O,
+    pub outlet: O,
     /// What the outlet refused and must not be lost; while it is not empty, counts stay in their flows.
     backlog: VecDeque<Update>,
     residue: Delta,

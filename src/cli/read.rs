@@ -1,0 +1,173 @@
+//! `saastap read FILE...`: the usage table and findings of captures, or their flows.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::Failure;
+use super::tables;
+use crate::alert::Event;
+use crate::config::Config;
+use crate::export::{Metrics, UsageRow, web};
+use crate::identity::{Privacy, random_key};
+use crate::pipeline::{Collector, FlowLine, Rules, collector, read_files, usage_rows};
+
+/// Read captures and tell what they show: which SaaS, which instance, by whom, sanctioned or not
+#[derive(clap::Args, Debug, Clone)]
+pub struct Args {
+    /// Captures (pcap, pcapng, gzip of either); `-` is standard input; several are one stream in time
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// One JSON object: coverage, usage, findings
+    #[arg(long, conflicts_with = "flows")]
+    pub json: bool,
+    /// JSON Lines, one object for each flow, in the order in which they end
+    #[arg(long)]
+    pub flows: bool,
+    /// Threads that own flows; the result does not depend on it
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// What is shown of clients
+    #[arg(long, value_enum, default_value = "address")]
+    pub clients: Clients,
+}
+
+/// An analyst's own file shows addresses unless told otherwise.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Clients {
+    Address,
+    Pseudonym,
+    Group,
+}
+
+/// A smaller capture is read before a bar could be drawn.
+const LARGE_FILE: u64 = 64 << 20;
+
+pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
+    config.privacy.client = match args.clients {
+        Clients::Address => Privacy::Address,
+        Clients::Pseudonym => Privacy::Pseudonym,
+        Clients::Group => Privacy::Group,
+    };
+    if let Some(workers) = args.workers {
+        config.sensor.workers = workers.clamp(1, crate::config::MAX_WORKERS);
+    }
+    let rules = Arc::new(ArcSwap::from_pointee(Rules::load(&config)?));
+    let metrics = Metrics::new(&config.metrics)?;
+    let key = random_key().map_err(io::Error::other)?;
+    let collector = collector(&config, rules.clone(), &metrics, key, args.flows)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut bar = Bar::default();
+    let mut broken: io::Result<()> = Ok(());
+    let outcome = read_files(&args.files, &config, collector, &mut |collector, done| {
+        bar.show(done);
+        broken = std::mem::replace(&mut broken, Ok(())).and_then(|()| print_lines(collector, &mut out));
+    })?;
+    bar.end();
+    for notice in &outcome.notices {
+        eprintln!("saastap: {notice}");
+    }
+    let written = broken.and_then(|()| {
+        if args.flows {
+            return out.flush();
+        }
+        let rows = usage_rows(&outcome.collector.inventory.snapshot(), &rules.load());
+        let coverage = outcome.collector.coverage();
+        if args.json {
+            let whole = Whole { coverage: &coverage, usage: &rows, findings: &outcome.events };
+            write_ascii(&mut out, &whole)?;
+        } else {
+            writeln!(out, "{coverage}")?;
+            tables::usage(&mut out, &rows)?;
+            tables::findings(&mut out, &outcome.events)?;
+        }
+        out.flush()
+    });
+    match written {
+        // `saastap read x | head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        other => Ok(other.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    coverage: &'a web::Coverage,
+    usage: &'a [UsageRow],
+    findings: &'a [Event],
+}
+
+fn print_lines(collector: &mut Collector, out: &mut impl Write) -> io::Result<()> {
+    let lines: Vec<FlowLine> = std::mem::take(&mut collector.lines);
+    lines.iter().try_for_each(|line| write_ascii(out, line))
+}
+
+/// One line of JSON in ASCII alone: names come from the wire, and what reads the line may know no other encoding.
+pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(|c: char| !c.is_ascii() || c == '\u{7f}') {
+        let (ascii, other) = rest.split_at(at);
+        out.write_all(ascii.as_bytes())?;
+        let mut chars = other.chars();
+        if let Some(c) = chars.next() {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+        }
+        rest = chars.as_str();
+    }
+    out.write_all(rest.as_bytes())?;
+    out.write_all(b"\n")
+}
+
+/// A progress bar on a terminal, for large files.
+#[derive(Default)]
+struct Bar {
+    bar: Option<ProgressBar>,
+    calls: u32,
+}
+
+impl Bar {
+    fn show(&mut self, (done, total): (u64, u64)) {
+        self.calls = self.calls.wrapping_add(1);
+        if total < LARGE_FILE || !self.calls.is_multiple_of(16) {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            if !io::stderr().is_terminal() {
+                return ProgressBar::hidden();
+            }
+            let form = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+            let style = ProgressStyle::with_template(form);
+            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        bar.set_position(done);
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_ascii_and_means_the_same() {
+        let mut out = Vec::new();
+        write_ascii(&mut out, &["h\u{e9}llo", "\u{1f600}\u{fffd}\u{7f}", "plain"]).unwrap();
+        assert!(out.is_ascii());
+        let back: Vec<String> = serde_json::from_slice(&out).unwrap();
+        assert_eq!(back, ["h\u{e9}llo", "\u{1f600}\u{fffd}\u{7f}", "plain"]);
+    }
+}

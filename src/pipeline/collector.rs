@@ -1,0 +1,369 @@
+//! The collector: takes the updates of all workers in one order, names the vendor, applies policy, counts usage and raises
+//! findings. Plain maps and no I/O; it alone writes what crosses flows.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::record::{Contact, FlowLine, Name, Record};
+use super::rules::Rules;
+use super::update::{Ended, Sight, Update, What};
+use crate::alert::{Cases, FlowFacts, Raised, Sighting};
+use crate::decode::Endpoint;
+use crate::export::{Coverage, UsageMetrics, usage as exported};
+use crate::flow::{Delta, Ends};
+use crate::identity::{ClientKind, Identity, Privacy};
+use crate::policy::{self, Relation};
+use crate::signature::{Confidence, Role, Verdict};
+use crate::sniff::Evidence;
+use crate::time::Time;
+use crate::usage::{Addition, Inventory, Key};
+
+pub struct Collector {
+    rules: Arc<ArcSwap<Rules>>,
+    /// The snapshot of this batch.
+    now_in_force: Arc<Rules>,
+    identity: Identity,
+    pub inventory: Arc<Inventory>,
+    metrics: Arc<UsageMetrics>,
+    pub cases: Cases,
+    /// By worker and slot.
+    flows: Vec<Vec<Option<Box<Record>>>>,
+    keep_lines: bool,
+    pub lines: Vec<FlowLine>,
+    /// What is to be said, until the store has taken it.
+    pub raised: Vec<Raised>,
+    clock: Time,
+    seen: Seen,
+}
+
+/// Octets of all flows, and of those that could be named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    bytes: u64,
+    named: u64,
+    first: Option<Time>,
+}
+
+/// What the collector is made of.
+pub struct Parts {
+    pub rules: Arc<ArcSwap<Rules>>,
+    pub identity: Identity,
+    pub inventory: Arc<Inventory>,
+    pub metrics: Arc<UsageMetrics>,
+    pub cases: Cases,
+    pub workers: usize,
+    /// Flows are told one by one in `lines`.
+    pub keep_lines: bool,
+}
+
+impl Collector {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            now_in_force: parts.rules.load_full(),
+            rules: parts.rules,
+            identity: parts.identity,
+            inventory: parts.inventory,
+            metrics: parts.metrics,
+            cases: parts.cases,
+            flows: (0..parts.workers).map(|_| Vec::new()).collect(),
+            keep_lines: parts.keep_lines,
+            lines: Vec::new(),
+            raised: Vec::new(),
+            clock: Time::ZERO,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Packet time of the latest update.
+    pub const fn clock(&self) -> Time {
+        self.clock
+    }
+
+    /// What was seen, and what share of it has a name: the first line of every page and report.
+    pub fn coverage(&self) -> Coverage {
+        let clients: BTreeSet<_> =
+            self.inventory.snapshot().into_iter().map(|(key, _)| key.client).collect();
+        Coverage {
+            clients: clients.len() as u64,
+            named: (self.seen.bytes > 0).then(|| self.seen.named as f64 / self.seen.bytes as f64),
+            tunnelled: None,
+            silent_networks: Vec::new(),
+            from: self.seen.first,
+            until: self.seen.first.map(|_| self.clock),
+        }
+    }
+
+    /// Takes the rules in force; once before each batch.
+    pub fn begin_batch(&mut self) {
+        self.now_in_force = self.rules.load_full();
+    }
+
+    /// Takes one update of `worker`.
+    pub fn take(&mut self, worker: usize, update: Update) {
+        self.clock = self.clock.max(update.at);
+        self.seen.first.get_or_insert(update.at);
+        let Update { at, slot, generation, id, what, .. } = update;
+        let mut record = match what {
+            What::Tick => {
+                self.cases.tick(at, &mut self.raised);
+                return;
+            }
+            What::Residue(delta) => {
+                let bytes = delta.sent.bytes + delta.received.bytes;
+                self.see(bytes, 0, "overload");
+                return;
+            }
+            What::Evidence(ref both) => self.open(worker, slot, generation, id, both.0),
+            What::Counts(ref both) => self.open(worker, slot, generation, id, both.0),
+            What::Ended(ref ended) => self.open(worker, slot, generation, id, ended.ends),
+        };
+        match what {
+            What::Evidence(both) => {
+                let (ends, evidence) = *both;
+                self.learn(&mut record, ends, evidence, at);
+                self.keep(worker, slot, record);
+            }
+            What::Counts(both) => {
+                self.count(&mut record, &both.1, at);
+                self.keep(worker, slot, record);
+            }
+            What::Ended(ended) => self.end(&mut record, &ended, at),
+            What::Tick | What::Residue(_) => {}
+        }
+    }
+
+    fn open(
+        &mut self,
+        worker: usize,
+        slot: u32,
+        generation: u32,
+        id: u64,
+        ends: Ends,
+    ) -> Box<Record> {
+        let known = self
+            .flows
+            .get_mut(worker)
+            .and_then(|slots| slots.get_mut(slot as usize))
+            .and_then(Option::take);
+        match known {
+            Some(record) if record.generation == generation => record,
+            _ => Box::new(Record::new(generation, id, ends)),
+        }
+    }
+
+    fn keep(&mut self, worker: usize, slot: u32, record: Box<Record>) {
+        let Some(slots) = self.flows.get_mut(worker) else { return };
+        if slots.len() <= slot as usize {
+            slots.resize_with(slot as usize + 1, || None);
+        }
+        if let Some(place) = slots.get_mut(slot as usize) {
+            *place = Some(record);
+        }
+    }
+
+    fn learn(&mut self, record: &mut Record, ends: Ends, evidence: Evidence, at: Time) {
+        record.ends = ends;
+        let named_before = record.is_named();
+        let name = record.learn(evidence, self.keep_lines);
+        if record.has_full_part() {
+            self.lines.push(record.line(at, None));
+        }
+        let Some(name) = name else { return };
+        if record.contact.as_ref().is_some_and(|c| c.name == name) {
+            return;
+        }
+        record.left_out = self.left_out(ends);
+        let contact = if record.left_out.is_some() { None } else { self.contact(&name, ends, at) };
+        // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it.
+        record.contact = contact;
+        let pending = std::mem::take(&mut record.pending);
+        if record.contact.is_some() {
+            self.use_contact(record, &pending, at);
+        }
+        if !named_before {
+            let bytes = pending.sent.bytes + pending.received.bytes;
+            self.see(bytes, 0, record.named_as());
+        }
+    }
+
+    fn count(&mut self, record: &mut Record, delta: &Delta, at: Time) {
+        record.add(delta);
+        let bytes = delta.sent.bytes + delta.received.bytes;
+        if record.is_named() {
+            self.see(bytes, 0, record.named_as());
+            self.use_contact(record, delta, at);
+        } else {
+            record.pending.add(delta);
+        }
+    }
+
+    fn end(&mut self, record: &mut Record, ended: &Ended, at: Time) {
+        record.ends = ended.ends;
+        self.count(record, &ended.delta, ended.last.max(Time::ZERO));
+        let seen = if record.is_named() {
+            record.named_as()
+        } else if record.has_hello() {
+            "no_sni"
+        } else {
+            match ended.sight {
+                Sight::MidStream => "mid_stream",
+                Sight::Incomplete => "incomplete",
+                Sight::Pending | Sight::Read | Sight::Foreign | Sight::Empty => "not_tls",
+            }
+        };
+        let pending = std::mem::take(&mut record.pending);
+        self.see(pending.sent.bytes + pending.received.bytes, 1, seen);
+        self.clock = self.clock.max(at);
+        if self.keep_lines {
+            let end = (ended.start, ended.end, ended.sight, seen);
+            self.lines.push(record.line(ended.last, Some(end)));
+        }
+    }
+
+    fn see(&mut self, bytes: u64, flows: u64, seen: &'static str) {
+        self.seen.bytes += bytes;
+        if matches!(seen, "named" | "unknown_name") {
+            self.seen.named += bytes;
+        }
+        if flows > 0 || bytes > 0 {
+            self.metrics.visibility(seen, flows, bytes);
+        }
+    }
+
+    /// Which vendor `name` belongs to, who asked for it and what policy says; `None` where no signature matches.
+    fn contact(&self, name: &Name, ends: Ends, at: Time) -> Option<Contact> {
+        let rules = &self.now_in_force;
+        let verdict = self.verdict(&name.name)?;
+        let address = ends.client.ip.ip();
+        let group = rules.policy.group(address);
+        let relation = if rules.policy.own_name(&name.name).is_some() {
+            Relation::Own
+        } else {
+            rules.policy.relation(&verdict.vendor.id, verdict.tenant.as_deref())
+        };
+        let decision = rules.policy.decide(&policy::Contact {
+            vendor: &verdict.vendor,
+            tenant: verdict.tenant.as_deref(),
+            role: verdict.role,
+            relation,
+            group: &group.name,
+            at,
+        });
+        let client = self.identity.client(address, group.kind.unwrap_or(ClientKind::Unknown));
+        let key = Key {
+            group: group.name.clone(),
+            client: client.id,
+            vendor: verdict.vendor.id.clone(),
+            tenant: verdict.tenant.clone(),
+            role: verdict.role,
+        };
+        Some(Contact {
+            name: name.clone(),
+            relation,
+            key,
+            client_kind: client.kind,
+            decision,
+            verdict,
+            start: at,
+            counted: false,
+        })
+    }
+
+    /// Why a client counts in visibility but not in usage: the outer leg of a proxy or NAT, a scanner, a guest.
+    fn left_out(&self, ends: Ends) -> Option<&'static str> {
+        let vantage = self.identity.vantage(ends.client.ip.ip())?;
+        if vantage.is_left_out() {
+            Some("excluded")
+        } else {
+            vantage.is_second_leg().then_some("second_leg")
+        }
+    }
+
+    fn verdict(&self, host: &str) -> Option<Verdict> {
+        let rules = &self.now_in_force;
+        if let Some((vendor, tenant)) = rules.policy.own_name(host)
+            && let Some(vendor) = rules.catalog.vendor(vendor)
+        {
+            // Nobody but its owner knows who works there: as ambiguous as the vendor's own name for the tenant.
+            return Some(Verdict {
+                vendor: vendor.clone(),
+                role: Role::Either,
+                tenant: tenant.cloned(),
+                ambiguous: true,
+                agent: false,
+                confidence: Confidence::High,
+                signature: Arc::from("own.names"),
+            });
+        }
+        rules.catalog.host(host)
+    }
+
+    /// Adds a report of a flow to the usage it belongs to, and asks whether there is something to say about it.
+    fn use_contact(&mut self, record: &mut Record, delta: &Delta, at: Time) {
+        let rules = self.now_in_force.clone();
+        let ends = record.ends;
+        let Some(contact) = record.contact.as_mut() else { return };
+        let verdict = &contact.verdict;
+        contact.decision = rules.policy.decide(&policy::Contact {
+            vendor: &verdict.vendor,
+            tenant: verdict.tenant.as_deref(),
+            role: verdict.role,
+            relation: contact.relation,
+            group: &contact.key.group,
+            at,
+        });
+        let flows = u64::from(!std::mem::replace(&mut contact.counted, true));
+        let standing = self.inventory.record(
+            contact.key.clone(),
+            &Addition {
+                at,
+                client_kind: contact.client_kind,
+                ambiguous: verdict.ambiguous,
+                agent: verdict.agent,
+                flows,
+                sent: delta.sent.bytes,
+                received: delta.received.bytes,
+                minute: if delta.minute == 0 { at.minute() } else { delta.minute },
+                minute_payload: delta.minute_payload,
+                minute_bursts: delta.minute_bursts,
+            },
+        );
+        self.metrics.add(&exported::Addition {
+            vendor: &contact.key.vendor,
+            role: contact.key.role.name(),
+            group: &contact.key.group,
+            state: contact.decision.state.name(),
+            client: &contact.key.client,
+            flows,
+            sent: delta.sent.bytes,
+            received: delta.received.bytes,
+            at,
+        });
+        let plain = self.identity.privacy() == Privacy::Address;
+        let end = |end: Endpoint| plain.then(|| SocketAddr::new(end.ip.ip(), end.port));
+        let sighting = Sighting {
+            at,
+            key: &contact.key,
+            client_kind: contact.client_kind,
+            vendor: &verdict.vendor,
+            relation: contact.relation,
+            decision: &contact.decision,
+            vendor_has_own: rules.policy.has_own(&verdict.vendor.id),
+            standing: &standing,
+            ambiguous: verdict.ambiguous,
+            agent: verdict.agent,
+            flow: FlowFacts {
+                start: contact.start,
+                name: &contact.name.name,
+                via: contact.name.via,
+                client: end(ends.client),
+                server: end(ends.server),
+                community_id: None,
+            },
+        };
+        self.cases.see(&sighting, &mut self.raised);
+    }
+}

@@ -1,0 +1,199 @@
+//! Reads captures from beginning to end: the pipeline of the daemon without store and sinks, the same result every time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use arc_swap::ArcSwap;
+
+use super::collector::{Collector, Parts};
+use super::feed::Feed;
+use super::reader::{Taker, read};
+use super::ring::PAUSE;
+use super::rules::Rules;
+use super::update::Update;
+use super::worker::{Moment, Worker};
+use crate::alert::{self, Cases, Event, Sensor};
+use crate::capture::{self, Source};
+use crate::config::Config;
+use crate::count::Cells;
+use crate::decode::Segment;
+use crate::export::Metrics;
+use crate::fault::{Fault, Faults};
+use crate::identity::Identity;
+use crate::usage::Inventory;
+
+/// What a reading gave.
+pub struct Outcome {
+    pub collector: Collector,
+    pub events: Vec<Event>,
+    /// What a person should know although the reading went well.
+    pub notices: Vec<String>,
+}
+
+/// Told between batches: the collector, to print and empty its lines, and octets done and in all.
+pub type Progress<'a> = &'a mut dyn FnMut(&mut Collector, (u64, u64));
+
+/// Updates taken at once from the rings.
+const BATCH: usize = 4_096;
+
+/// Makes the collector of a configuration.
+///
+/// # Errors
+/// Two vantages that claim one network.
+pub fn collector(
+    config: &Config,
+    rules: Arc<ArcSwap<Rules>>,
+    metrics: &Metrics,
+    key: [u8; 32],
+    keep_lines: bool,
+) -> Result<Collector, Faults> {
+    let identity = Identity::new(&config.privacy, &config.vantage, key)
+        .map_err(|what| Fault::new(config.file.clone(), what, "keep one of the two entries"))?;
+    let in_force = rules.load();
+    let sensor = Sensor {
+        name: config.sensor.name().into(),
+        site: config.sensor.site.as_deref().map(Into::into),
+        version: env!("CARGO_PKG_VERSION").into(),
+        catalog: in_force.catalog.version().into(),
+        policy: in_force.policy_version.as_str().into(),
+    };
+    let cells = Cells::<alert::Counter>::new();
+    metrics.register(cells.clone());
+    metrics.register(identity.cells().clone());
+    let inventory = Arc::new(Inventory::new(&config.usage));
+    metrics.register(inventory.cells().clone());
+    let vendors = in_force.policy.named_vendors();
+    metrics.usage().declare_vendors(vendors.iter().map(|v| &**v));
+    let groups = in_force.policy.groups();
+    metrics.usage().declare_groups(groups.iter().map(|g| &**g));
+    metrics.catalog(in_force.catalog.version());
+    drop(in_force);
+    Ok(Collector::new(Parts {
+        rules,
+        identity,
+        inventory,
+        metrics: metrics.usage().clone(),
+        cases: Cases::new(config.alert.clone(), sensor, cells),
+        workers: config.sensor.workers,
+        keep_lines,
+    }))
+}
+
+/// Reads files, as one stream in time, through `collector`.
+///
+/// # Errors
+/// A file that cannot be opened or is no capture. What precedes a damage in a capture is used, and told in the notices.
+pub fn read_files(
+    paths: &[PathBuf],
+    config: &Config,
+    collector: Collector,
+    progress: Progress<'_>,
+) -> Result<Outcome, capture::Error> {
+    let source = capture::open_files(paths, &config.capture, Cells::new())?;
+    if config.sensor.workers > 1 {
+        several(source, config, collector, progress)
+    } else {
+        inline(source, config, collector, progress)
+    }
+}
+
+fn inline(
+    mut source: Box<dyn Source>,
+    config: &Config,
+    collector: Collector,
+    progress: Progress<'_>,
+) -> Result<Outcome, capture::Error> {
+    let worker = Worker::new(&config.flow, Vec::new());
+    let mut one = Inline { worker, collector, events: Vec::new(), progress, done: (0, 0) };
+    let mut last = (0, 0);
+    let stop = AtomicBool::new(false);
+    let refusals = Cells::new();
+    read(source.as_mut(), &mut one, &refusals, &stop, |source| {
+        last = source.progress().unwrap_or(last);
+    })?;
+    let Inline { mut collector, events, progress, .. } = one;
+    progress(&mut collector, last);
+    Ok(Outcome { collector, events, notices: source.notices() })
+}
+
+fn several(
+    source: Box<dyn Source>,
+    config: &Config,
+    mut collector: Collector,
+    progress: Progress<'_>,
+) -> Result<Outcome, capture::Error> {
+    let mut feed = Feed::start(source, &config.flow, config.sensor.workers, true)
+        .map_err(|error| {
+            capture::Error::new(
+                format!("no thread can be started: {error}"),
+                "raise the limit of processes (ulimit -u), or take fewer workers",
+            )
+        })?;
+    let mut events = Vec::new();
+    loop {
+        let over = feed.is_over();
+        collector.begin_batch();
+        let taken = feed.take(BATCH, |worker, update| collector.take(worker, update));
+        settle(&mut collector, &mut events);
+        progress(&mut collector, feed.progress());
+        if taken == 0 {
+            if over {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+    let notices = feed.join()?;
+    Ok(Outcome { collector, events, notices })
+}
+
+/// Without a store everything raised is accepted at once.
+fn settle(collector: &mut Collector, events: &mut Vec<Event>) {
+    for raised in std::mem::take(&mut collector.raised) {
+        collector.cases.accepted(raised.event.id);
+        events.push(raised.event);
+    }
+}
+
+/// One worker and the collector on the reader's thread.
+struct Inline<'a> {
+    worker: Worker<Vec<Update>>,
+    collector: Collector,
+    events: Vec<Event>,
+    progress: Progress<'a>,
+    done: (u64, u64),
+}
+
+impl Inline<'_> {
+    fn collect(&mut self) {
+        if self.worker.outlet.is_empty() {
+            return;
+        }
+        for update in self.worker.outlet.drain(..) {
+            self.collector.take(0, update);
+        }
+        if !self.collector.raised.is_empty() {
+            settle(&mut self.collector, &mut self.events);
+        }
+    }
+}
+
+impl Taker for Inline<'_> {
+    fn segment(&mut self, moment: Moment, frame: u64, segment: &Segment<'_>) {
+        self.worker.segment(moment, frame, segment);
+        self.collect();
+    }
+
+    fn tick(&mut self, moment: Moment) {
+        self.worker.tick(moment, true);
+        self.collect();
+        (self.progress)(&mut self.collector, self.done);
+    }
+
+    fn finish(&mut self, moment: Moment) {
+        self.worker.finish(moment);
+        self.collect();
+    }
+}

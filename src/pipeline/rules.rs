@@ -1,0 +1,30 @@
+//! What verdicts rest on: one catalogue and one policy, loaded and replaced together.
+
+use crate::alert::event::Id;
+use crate::config::Config;
+use crate::fault::Faults;
+use crate::policy::Policy;
+use crate::signature::Catalog;
+
+/// One snapshot. A batch of updates is judged by one snapshot, so that no verdict mixes two.
+#[derive(Debug)]
+pub struct Rules {
+    pub catalog: Catalog,
+    pub policy: Policy,
+    /// Names the text that the policy was read from; stands in every event.
+    pub policy_version: String,
+}
+
+impl Rules {
+    /// Loads the catalogue and reads the policy against it.
+    ///
+    /// # Errors
+    /// All mistakes in all files, each with file, line and remedy.
+    pub fn load(config: &Config) -> Result<Self, Faults> {
+        let catalog = Catalog::load(&config.signatures)?;
+        let policy =
+            Policy::build(&config.policy_options(), &catalog, &config.file, &config.text)?;
+        let policy_version = Id::of(&[&config.text]).to_string().chars().take(8).collect();
+        Ok(Self { catalog, policy, policy_version })
+    }
+}

@@ -1,0 +1,104 @@
+//! The usage table as people read it: rows over clients, with the state that the policy in force gives them now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::rules::Rules;
+use crate::export::UsageRow;
+use crate::policy::{Contact, Relation};
+use crate::signature::Role;
+use crate::time::Time;
+use crate::usage::{Engagement, Key, Usage};
+
+/// Rows of one vendor, tenant, role and group each; the most sent first.
+pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
+    let mut rows: BTreeMap<(Arc<str>, Option<Arc<str>>, Role, Arc<str>), Row> = BTreeMap::new();
+    for (key, usage) in usages {
+        let place =
+            (key.vendor.clone(), key.tenant.clone(), key.role, key.group.clone());
+        rows.entry(place).or_default().add(key, usage);
+    }
+    let mut rows: Vec<UsageRow> = rows
+        .into_iter()
+        .filter_map(|((vendor, tenant, role, group), row)| {
+            let vendor = rules.catalog.vendor(&vendor)?;
+            let relation = rules.policy.relation(&vendor.id, tenant.as_deref());
+            let decision = rules.policy.decide(&Contact {
+                vendor,
+                tenant: tenant.as_deref(),
+                role,
+                relation,
+                group: &group,
+                at: row.last,
+            });
+            Some(UsageRow {
+                vendor: vendor.id.to_string(),
+                vendor_name: vendor.name.to_string(),
+                tenant: tenant.as_deref().map(str::to_owned),
+                relation: shown_relation(relation, role, row.engagement).to_owned(),
+                role: role.name().to_owned(),
+                group: group.to_string(),
+                clients: row.clients.len() as u64,
+                engagement: row.engagement.name().to_owned(),
+                state: decision.state.name().to_owned(),
+                flows: row.flows,
+                sent: row.sent,
+                received: row.received,
+                active_minutes: row.active_minutes,
+                first_seen: row.first,
+                last_seen: row.last,
+            })
+        })
+        .collect();
+    rows.sort_by(|a, b| b.sent.cmp(&a.sent).then_with(|| a.vendor.cmp(&b.vendor)));
+    rows
+}
+
+struct Row {
+    clients: BTreeSet<Arc<str>>,
+    engagement: Engagement,
+    flows: u64,
+    sent: u64,
+    received: u64,
+    active_minutes: u64,
+    first: Time,
+    last: Time,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            clients: BTreeSet::new(),
+            engagement: Engagement::Glance,
+            flows: 0,
+            sent: 0,
+            received: 0,
+            active_minutes: 0,
+            first: Time::MAX,
+            last: Time::ZERO,
+        }
+    }
+}
+
+impl Row {
+    fn add(&mut self, key: &Key, usage: &Usage) {
+        self.clients.insert(key.client.clone());
+        self.engagement = self.engagement.max(usage.engagement);
+        self.flows += usage.flows;
+        self.sent += usage.sent;
+        self.received += usage.received;
+        self.active_minutes += usage.active_minutes;
+        self.first = self.first.min(usage.first);
+        self.last = self.last.max(usage.last);
+    }
+}
+
+/// Whose tenant it is, with the word for a foreign one that is met as its customers meet it.
+const fn shown_relation(relation: Relation, role: Role, engagement: Engagement) -> &'static str {
+    match (relation, role, engagement) {
+        (Relation::Foreign, Role::Portal | Role::Either, Engagement::Glance | Engagement::Visit) => {
+            "supplier"
+        }
+        _ => relation.name(),
+    }
+}
