@@ -41,7 +41,9 @@ enum Command {
     Explain(explain::Args),
     Catalog(catalog::Args),
     /// Print a completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        shell: clap_complete::Shell,
+    },
     /// Print the manual page
     Man,
 }

@@ -67,7 +67,8 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
     let mut broken: io::Result<()> = Ok(());
     let outcome = read_files(&args.files, &config, collector, &mut |collector, done| {
         bar.show(done);
-        broken = std::mem::replace(&mut broken, Ok(())).and_then(|()| print_lines(collector, &mut out));
+        broken =
+            std::mem::replace(&mut broken, Ok(())).and_then(|()| print_lines(collector, &mut out));
     })?;
     bar.end();
     for notice in &outcome.notices {
@@ -146,7 +147,8 @@ impl Bar {
             }
             let form = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
             let style = ProgressStyle::with_template(form);
-            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            ProgressBar::new(total)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         bar.set_position(done);
     }

@@ -15,7 +15,8 @@ pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
-        "VENDOR", "TENANT", "ROLE", "GROUP", "STATE", "WHOSE", "DEPTH", "CLIENTS", "SENT", "RECEIVED",
+        "VENDOR", "TENANT", "ROLE", "GROUP", "STATE", "WHOSE", "DEPTH", "CLIENTS", "SENT",
+        "RECEIVED",
     ]);
     for column in [7, 8, 9] {
         if let Some(column) = table.column_mut(column) {

@@ -124,8 +124,8 @@ fn several(
     mut collector: Collector,
     progress: Progress<'_>,
 ) -> Result<Outcome, capture::Error> {
-    let mut feed = Feed::start(source, &config.flow, config.sensor.workers, true)
-        .map_err(|error| {
+    let mut feed =
+        Feed::start(source, &config.flow, config.sensor.workers, true).map_err(|error| {
             capture::Error::new(
                 format!("no thread can be started: {error}"),
                 "raise the limit of processes (ulimit -u), or take fewer workers",

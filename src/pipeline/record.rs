@@ -96,7 +96,15 @@ impl Record {
                 self.hello = Some(hello);
                 name
             }
-            Evidence::Http(request) => request.host.as_deref().map(|h| self.name("http_host", h)),
+            Evidence::Http(request) => {
+                let host = request.host.as_deref()?;
+                // The line shows the authority as it was sent, with its port; signatures know hosts alone.
+                if let Some(port) = request.port {
+                    self.name("http_host", &format!("{host}:{port}"));
+                    return Some(Name { via: "http_host", name: Arc::from(host) });
+                }
+                Some(self.name("http_host", host))
+            }
             Evidence::Dns(message) => {
                 if keep {
                     if !message.question.is_empty() {

@@ -22,8 +22,7 @@ impl Rules {
     /// All mistakes in all files, each with file, line and remedy.
     pub fn load(config: &Config) -> Result<Self, Faults> {
         let catalog = Catalog::load(&config.signatures)?;
-        let policy =
-            Policy::build(&config.policy_options(), &catalog, &config.file, &config.text)?;
+        let policy = Policy::build(&config.policy_options(), &catalog, &config.file, &config.text)?;
         let policy_version = Id::of(&[&config.text]).to_string().chars().take(8).collect();
         Ok(Self { catalog, policy, policy_version })
     }

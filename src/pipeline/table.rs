@@ -12,10 +12,9 @@ use crate::usage::{Engagement, Key, Usage};
 
 /// Rows of one vendor, tenant, role and group each; the most sent first.
 pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
-    let mut rows: BTreeMap<(Arc<str>, Option<Arc<str>>, Role, Arc<str>), Row> = BTreeMap::new();
+    let mut rows: BTreeMap<Place, Row> = BTreeMap::new();
     for (key, usage) in usages {
-        let place =
-            (key.vendor.clone(), key.tenant.clone(), key.role, key.group.clone());
+        let place = (key.vendor.clone(), key.tenant.clone(), key.role, key.group.clone());
         rows.entry(place).or_default().add(key, usage);
     }
     let mut rows: Vec<UsageRow> = rows
@@ -53,6 +52,9 @@ pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
     rows.sort_by(|a, b| b.sent.cmp(&a.sent).then_with(|| a.vendor.cmp(&b.vendor)));
     rows
 }
+
+/// Vendor id, tenant, role, group.
+type Place = (Arc<str>, Option<Arc<str>>, Role, Arc<str>);
 
 struct Row {
     clients: BTreeSet<Arc<str>>,
@@ -96,9 +98,11 @@ impl Row {
 /// Whose tenant it is, with the word for a foreign one that is met as its customers meet it.
 const fn shown_relation(relation: Relation, role: Role, engagement: Engagement) -> &'static str {
     match (relation, role, engagement) {
-        (Relation::Foreign, Role::Portal | Role::Either, Engagement::Glance | Engagement::Visit) => {
-            "supplier"
-        }
+        (
+            Relation::Foreign,
+            Role::Portal | Role::Either,
+            Engagement::Glance | Engagement::Visit,
+        ) => "supplier",
         _ => relation.name(),
     }
 }
