@@ -26,7 +26,7 @@ pub struct Config {
     pub policy: Vec<Spanned<RuleOptions>>,
     pub usage: usage::Options,
     pub alert: alert::Options,
-    pub sink: Vec<Spanned<toml::Table>>,
+    pub sink: Vec<alert::sink::Table>,
     pub store: StoreOptions,
     pub metrics: export::metrics::Options,
     pub web: export::web::Options,

@@ -2,8 +2,10 @@
 
 mod catalog;
 mod check;
+mod demo;
 mod explain;
 mod read;
+mod run;
 mod tables;
 
 use std::io;
@@ -37,6 +39,8 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Read(read::Args),
+    Run(run::Args),
+    Demo(demo::Args),
     Check(check::Args),
     Explain(explain::Args),
     Catalog(catalog::Args),
@@ -74,16 +78,22 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("saastap: {failure}");
-            ExitCode::FAILURE
+            eprintln!("saastap: {}", failure.words);
+            // A supervisor need not try again what only a person can mend.
+            if failure.misuse { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let config = || configuration(cli.config.as_deref());
+    let config = || configuration(config_file(cli.config.as_deref()).as_deref());
     match cli.command {
         Command::Read(args) => read::run(&args, config()?),
+        Command::Run(args) => {
+            let file = config_file(cli.config.as_deref());
+            run::run(&args, configuration(file.as_deref())?, file)
+        }
+        Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args, &config()?),
         Command::Explain(args) => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
         Command::Catalog(args) => Ok(catalog::run(&args, &Rules::load(&config()?)?.catalog)?),
@@ -100,24 +110,51 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 
 /// Why a subcommand failed, in the words that a person reads.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct Failure {
+    words: String,
+    /// Arguments or configuration are wrong.
+    misuse: bool,
+}
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl Failure {
+    fn misuse(words: impl Into<String>) -> Self {
+        Self { words: words.into(), misuse: true }
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::misuse(faults.to_string())
     }
 }
 
-fn configuration(named: Option<&Path>) -> Result<Config, Faults> {
-    match named {
-        Some(path) => Config::load(path),
-        None if Path::new(CONFIG_FILE).exists() => Config::load(Path::new(CONFIG_FILE)),
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self { words: error.to_string(), misuse: false }
+    }
+}
+
+impl From<crate::capture::Error> for Failure {
+    fn from(error: crate::capture::Error) -> Self {
+        Self { words: error.to_string(), misuse: false }
+    }
+}
+
+impl From<Box<dyn std::error::Error>> for Failure {
+    fn from(error: Box<dyn std::error::Error>) -> Self {
+        Self { words: error.to_string(), misuse: error.is::<Faults>() }
+    }
+}
+
+/// The file that was named, or that of an installed sensor where there is one.
+fn config_file(named: Option<&Path>) -> Option<PathBuf> {
+    let installed = || Some(PathBuf::from(CONFIG_FILE)).filter(|file| file.exists());
+    named.map(Path::to_owned).or_else(installed)
+}
+
+fn configuration(file: Option<&Path>) -> Result<Config, Faults> {
+    match file {
+        Some(file) => Config::load(file),
         None => Config::parse("defaults", String::new()),
     }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -16,7 +15,9 @@ use crate::alert::Event;
 use crate::config::Config;
 use crate::export::{Metrics, UsageRow, web};
 use crate::identity::{Privacy, random_key};
-use crate::pipeline::{Collector, FlowLine, Rules, collector, read_files, usage_rows};
+use crate::pipeline::{
+    Collector, FlowLine, InForce, Rules, collector, read_files, usage_rows, write_ascii,
+};
 
 /// Read captures and tell what they show: which SaaS, which instance, by whom, sanctioned or not
 #[derive(clap::Args, Debug, Clone)]
@@ -58,8 +59,8 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
     if let Some(workers) = args.workers {
         config.sensor.workers = workers.clamp(1, crate::config::MAX_WORKERS);
     }
-    let rules = Arc::new(ArcSwap::from_pointee(Rules::load(&config)?));
-    let metrics = Metrics::new(&config.metrics)?;
+    let rules = Arc::new(InForce::new(Rules::load(&config)?));
+    let metrics = Metrics::new(&config.metrics).map_err(io::Error::other)?;
     let key = random_key().map_err(io::Error::other)?;
     let collector = collector(&config, rules.clone(), &metrics, key, args.flows)?;
     let mut out = BufWriter::new(io::stdout().lock());
@@ -109,25 +110,6 @@ fn print_lines(collector: &mut Collector, out: &mut impl Write) -> io::Result<()
     lines.iter().try_for_each(|line| write_ascii(out, line))
 }
 
-/// One line of JSON in ASCII alone: names come from the wire, and what reads the line may know no other encoding.
-pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string(value)?;
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find(|c: char| !c.is_ascii() || c == '\u{7f}') {
-        let (ascii, other) = rest.split_at(at);
-        out.write_all(ascii.as_bytes())?;
-        let mut chars = other.chars();
-        if let Some(c) = chars.next() {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-        }
-        rest = chars.as_str();
-    }
-    out.write_all(rest.as_bytes())?;
-    out.write_all(b"\n")
-}
-
 /// A progress bar on a terminal, for large files.
 #[derive(Default)]
 struct Bar {
@@ -157,19 +139,5 @@ impl Bar {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_ascii_and_means_the_same() {
-        let mut out = Vec::new();
-        write_ascii(&mut out, &["h\u{e9}llo", "\u{1f600}\u{fffd}\u{7f}", "plain"]).unwrap();
-        assert!(out.is_ascii());
-        let back: Vec<String> = serde_json::from_slice(&out).unwrap();
-        assert_eq!(back, ["h\u{e9}llo", "\u{1f600}\u{fffd}\u{7f}", "plain"]);
     }
 }

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::alert::Event;
 use crate::alert::event::What;
-use crate::export::UsageRow;
+use crate::export::{Coverage, FindingRow, UsageRow};
 
 /// The usage table; empty where nothing was used.
 pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
@@ -69,6 +69,28 @@ pub fn findings(out: &mut impl Write, events: &[Event]) -> io::Result<()> {
         )?;
     }
     if any { Ok(()) } else { writeln!(out, "\nNo findings.") }
+}
+
+/// What the web page shows: coverage, usage and open findings.
+pub fn page(
+    out: &mut impl Write,
+    coverage: &Coverage,
+    rows: &[UsageRow],
+    findings: &[FindingRow],
+) -> io::Result<()> {
+    writeln!(out, "\n{coverage}")?;
+    usage(out, rows)?;
+    writeln!(out, "\n{}", if findings.is_empty() { "No findings." } else { "Findings" })?;
+    for row in findings {
+        let whose = row.tenant.as_deref().map(|t| format!(" ({t})")).unwrap_or_default();
+        let plural = if row.clients == 1 { "" } else { "s" };
+        writeln!(
+            out,
+            "{} {} {} {}{whose}, group {}: {} client{plural}",
+            row.at, row.severity, row.finding, row.vendor, row.group, row.clients
+        )?;
+    }
+    Ok(())
 }
 
 /// Octets with a binary prefix and three digits: `12.3 MiB`.

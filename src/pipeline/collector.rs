@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 use super::record::{Contact, FlowLine, Name, Record};
-use super::rules::Rules;
+use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
 use crate::decode::Endpoint;
@@ -22,7 +20,7 @@ use crate::time::Time;
 use crate::usage::{Addition, Inventory, Key};
 
 pub struct Collector {
-    rules: Arc<ArcSwap<Rules>>,
+    rules: Arc<InForce>,
     /// The snapshot of this batch.
     now_in_force: Arc<Rules>,
     identity: Identity,
@@ -49,7 +47,7 @@ struct Seen {
 
 /// What the collector is made of.
 pub struct Parts {
-    pub rules: Arc<ArcSwap<Rules>>,
+    pub rules: Arc<InForce>,
     pub identity: Identity,
     pub inventory: Arc<Inventory>,
     pub metrics: Arc<UsageMetrics>,
@@ -62,7 +60,7 @@ pub struct Parts {
 impl Collector {
     pub fn new(parts: Parts) -> Self {
         Self {
-            now_in_force: parts.rules.load_full(),
+            now_in_force: parts.rules.load(),
             rules: parts.rules,
             identity: parts.identity,
             inventory: parts.inventory,
@@ -98,7 +96,7 @@ impl Collector {
 
     /// Takes the rules in force; once before each batch.
     pub fn begin_batch(&mut self) {
-        self.now_in_force = self.rules.load_full();
+        self.now_in_force = self.rules.load();
     }
 
     /// Takes one update of `worker`.

@@ -1,6 +1,7 @@
 //! The only place that connects stages: reader, shard, workers, rings, collector.
 
 mod collector;
+mod daemon;
 mod feed;
 mod offline;
 mod reader;
@@ -13,8 +14,9 @@ mod update;
 mod worker;
 
 pub use collector::Collector;
+pub use daemon::{Daemon, Desk, Setup};
 pub use feed::Feed;
 pub use offline::{Outcome, collector, read_files};
-pub use record::FlowLine;
-pub use rules::Rules;
+pub use record::{FlowLine, write_ascii};
+pub use rules::{InForce, Rules};
 pub use table::usage_rows;

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use arc_swap::ArcSwap;
-
 use super::collector::{Collector, Parts};
 use super::feed::Feed;
 use super::reader::{Taker, read};
 use super::ring::PAUSE;
-use super::rules::Rules;
+use super::rules::InForce;
 use super::update::Update;
 use super::worker::{Moment, Worker};
 use crate::alert::{self, Cases, Event, Sensor};
@@ -44,7 +42,7 @@ const BATCH: usize = 4_096;
 /// Two vantages that claim one network.
 pub fn collector(
     config: &Config,
-    rules: Arc<ArcSwap<Rules>>,
+    rules: Arc<InForce>,
     metrics: &Metrics,
     key: [u8; 32],
     keep_lines: bool,

@@ -1,6 +1,7 @@
 //! What the collector knows of one live flow, and the line that `--flows` prints when it ends.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -278,5 +279,38 @@ impl From<DnsMessage> for DnsLine {
                 })
                 .collect(),
         }
+    }
+}
+
+/// One line of JSON in ASCII alone: names come from the wire, and what reads the line may know no other encoding.
+pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(|c: char| !c.is_ascii() || c == '\u{7f}') {
+        let (ascii, other) = rest.split_at(at);
+        out.write_all(ascii.as_bytes())?;
+        let mut chars = other.chars();
+        if let Some(c) = chars.next() {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+        }
+        rest = chars.as_str();
+    }
+    out.write_all(rest.as_bytes())?;
+    out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_ascii_and_means_the_same() {
+        let mut out = Vec::new();
+        write_ascii(&mut out, &["h\u{e9}llo", "\u{1f600}\u{fffd}\u{7f}", "plain"]).unwrap();
+        assert!(out.is_ascii());
+        let back: Vec<String> = serde_json::from_slice(&out).unwrap();
+        assert_eq!(back, ["h\u{e9}llo", "\u{1f600}\u{fffd}\u{7f}", "plain"]);
     }
 }

@@ -1,5 +1,9 @@
 //! What verdicts rest on: one catalogue and one policy, loaded and replaced together.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
 use crate::alert::event::Id;
 use crate::config::Config;
 use crate::fault::Faults;
@@ -25,5 +29,23 @@ impl Rules {
         let policy = Policy::build(&config.policy_options(), &catalog, &config.file, &config.text)?;
         let policy_version = Id::of(&[&config.text]).to_string().chars().take(8).collect();
         Ok(Self { catalog, policy, policy_version })
+    }
+}
+
+/// The rules in force: read by the collector once a batch, replaced whole by a reload.
+#[derive(Debug)]
+pub struct InForce(ArcSwap<Rules>);
+
+impl InForce {
+    pub fn new(rules: Rules) -> Self {
+        Self(ArcSwap::from_pointee(rules))
+    }
+
+    pub fn load(&self) -> Arc<Rules> {
+        self.0.load_full()
+    }
+
+    pub fn replace(&self, rules: Rules) {
+        self.0.store(Arc::new(rules));
     }
 }

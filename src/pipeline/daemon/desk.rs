@@ -1,0 +1,158 @@
+//! What the web asks of the daemon: readiness, reload, coverage, usage, findings, health.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::alert::Event;
+use crate::alert::event::What;
+use crate::capture::Counter;
+use crate::config::Config;
+use crate::count::Cells;
+use crate::export::Metrics;
+use crate::export::web::{Coverage, Face, FindingRow, HealthRow, UsageRow};
+use crate::pipeline::collector::Collector;
+use crate::pipeline::rules::{InForce, Rules};
+use crate::pipeline::table::usage_rows;
+use crate::usage::Inventory;
+
+/// Shared by the collector's loop, which writes, and the web, which reads.
+pub struct Desk {
+    config_file: Option<PathBuf>,
+    in_force: Arc<InForce>,
+    metrics: Arc<Metrics>,
+    inventory: Arc<Inventory>,
+    capturing: AtomicBool,
+    /// Two reloads at once would race for which is in force.
+    reloading: Mutex<()>,
+    shown: Mutex<Shown>,
+}
+
+#[derive(Default)]
+struct Shown {
+    coverage: Coverage,
+    findings: VecDeque<FindingRow>,
+    health: Vec<HealthRow>,
+}
+
+/// Findings that the page shows; the sinks have them all.
+const FINDINGS: usize = 200;
+
+impl Desk {
+    pub fn new(
+        config_file: Option<PathBuf>,
+        in_force: Arc<InForce>,
+        metrics: Arc<Metrics>,
+        inventory: Arc<Inventory>,
+    ) -> Self {
+        Self {
+            config_file,
+            in_force,
+            metrics,
+            inventory,
+            capturing: AtomicBool::new(false),
+            reloading: Mutex::default(),
+            shown: Mutex::default(),
+        }
+    }
+
+    /// Notes an event that is on its way to the sinks.
+    pub fn raised(&self, event: &Event) {
+        let What::Finding(report) = &event.what else { return };
+        let row = FindingRow {
+            at: event.time,
+            uid: report.finding.uid.to_string(),
+            finding: report.finding.id.to_owned(),
+            severity: event.severity.name().to_owned(),
+            group: report.group.to_string(),
+            vendor: report.vendor.id.to_string(),
+            tenant: report.tenant.as_deref().map(str::to_owned),
+            clients: report.clients.count,
+            summary: format!("{} ({})", report.finding.title, report.threshold),
+        };
+        let mut shown = self.shown();
+        // A case is one row, whatever the number of its events.
+        shown.findings.retain(|known| known.uid != row.uid);
+        shown.findings.push_front(row);
+        shown.findings.truncate(FINDINGS);
+    }
+
+    /// Takes over what the collector knows now.
+    pub fn refresh(&self, collector: &Collector, capturing: bool, captured: &Cells<Counter>) {
+        self.capturing.store(capturing, Ordering::Relaxed);
+        self.metrics.usage().advance(collector.clock());
+        let coverage = collector.coverage();
+        let count = |name: &str, row: Counter, well: bool| HealthRow {
+            name: name.to_owned(),
+            value: captured.get(row).to_string(),
+            well,
+        };
+        let dropped = [Counter::KernelDropped, Counter::InterfaceDropped];
+        let health = vec![
+            count("frames captured", Counter::Frames, capturing),
+            count("dropped by the kernel", dropped[0], captured.get(dropped[0]) == 0),
+            count("dropped by the interface", dropped[1], captured.get(dropped[1]) == 0),
+        ];
+        let mut shown = self.shown();
+        shown.coverage = coverage;
+        shown.health = health;
+    }
+
+    fn load(&self) -> Result<(), String> {
+        let config = match &self.config_file {
+            Some(file) => Config::load(file),
+            None => Config::parse("defaults", String::new()),
+        };
+        let config = config.map_err(|faults| faults.to_string())?;
+        let rules = Rules::load(&config).map_err(|faults| faults.to_string())?;
+        self.metrics.catalog(rules.catalog.version());
+        let vendors = rules.policy.named_vendors();
+        self.metrics.usage().declare_vendors(vendors.iter().map(|v| &**v));
+        let groups = rules.policy.groups();
+        self.metrics.usage().declare_groups(groups.iter().map(|g| &**g));
+        self.in_force.replace(rules);
+        Ok(())
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Face for Desk {
+    fn ready(&self) -> Result<(), String> {
+        if self.capturing.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err("no interface has given a frame or a tick yet".to_owned())
+        }
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.load();
+        self.metrics.reloaded(result.is_ok());
+        match &result {
+            Ok(()) => tracing::info!("policy and signatures loaded anew"),
+            Err(faults) => tracing::error!("not reloaded, the old rules stay in force: {faults}"),
+        }
+        result
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.shown().coverage.clone()
+    }
+
+    fn usage_rows(&self) -> Vec<UsageRow> {
+        usage_rows(&self.inventory.snapshot(), &self.in_force.load())
+    }
+
+    fn findings(&self) -> Vec<FindingRow> {
+        self.shown().findings.iter().cloned().collect()
+    }
+
+    fn health(&self) -> Vec<HealthRow> {
+        self.shown().health.clone()
+    }
+}

@@ -1,0 +1,51 @@
+//! Usages as rows of the store, and back.
+
+use crate::alert::Event;
+use crate::alert::event::What;
+use crate::signature::Role;
+use crate::store::UsageKey;
+use crate::usage::{Inventory, Key, Usage};
+
+/// Rows of the store for usages that changed.
+pub fn rows(changed: Vec<(Key, Usage)>) -> Vec<(UsageKey, Option<String>)> {
+    changed.iter().map(|(key, usage)| (row_key(key), serde_json::to_string(usage).ok())).collect()
+}
+
+/// The usage that an event rests on; committed with it.
+pub fn usage_of(event: &Event, inventory: &Inventory) -> Vec<(UsageKey, Option<String>)> {
+    let What::Finding(report) = &event.what else { return Vec::new() };
+    let key = inventory.counted_as(Key {
+        group: report.group.clone(),
+        client: report.client.id.clone(),
+        vendor: report.vendor.id.clone(),
+        tenant: report.tenant.clone(),
+        role: report.role,
+    });
+    inventory.get(&key).map(|usage| rows(vec![(key, usage)])).unwrap_or_default()
+}
+
+/// The usages of rows; one that cannot be read is left out, and told.
+pub fn usages(rows: &[(UsageKey, String)]) -> Vec<(Key, Usage)> {
+    let read = |(key, value): &(UsageKey, String)| {
+        let role = Role::ALL.into_iter().find(|r| r.name() == key.role)?;
+        let usage: Usage = serde_json::from_str(value).ok()?;
+        let tenant = (!key.tenant.is_empty()).then(|| key.tenant.as_str().into());
+        let (group, client) = (key.group.as_str().into(), key.client.as_str().into());
+        Some((Key { group, client, vendor: key.vendor.as_str().into(), tenant, role }, usage))
+    };
+    let usages: Vec<_> = rows.iter().filter_map(read).collect();
+    if usages.len() < rows.len() {
+        tracing::warn!("store: {} usages cannot be read", rows.len() - usages.len());
+    }
+    usages
+}
+
+fn row_key(key: &Key) -> UsageKey {
+    UsageKey {
+        group: key.group.to_string(),
+        client: key.client.to_string(),
+        vendor: key.vendor.to_string(),
+        tenant: key.tenant.as_deref().unwrap_or_default().to_owned(),
+        role: key.role.name().to_owned(),
+    }
+}

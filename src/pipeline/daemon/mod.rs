@@ -1,0 +1,341 @@
+//! The daemon: a source that does not end, the collector, the store and its sinks, and the web.
+
+mod desk;
+mod keep;
+mod log;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use desk::Desk;
+
+use self::log::FlowLog;
+use super::collector::Collector;
+use super::feed::Feed;
+use super::offline;
+use super::rules::{InForce, Rules};
+use crate::alert::sink::Configured;
+use crate::alert::{Outbox, SinkStats};
+use crate::capture::{self, Source};
+use crate::config::Config;
+use crate::count::{Cells, Counted};
+use crate::export::web::{Face, Site, bind, serve};
+use crate::export::{Metrics, Sink, Sinks};
+use crate::identity::load_or_create_key;
+use crate::store::{self, Store, Writer};
+
+/// What a daemon is made of.
+pub struct Setup {
+    pub config: Config,
+    /// Read again at a reload; `None`: the defaults, and only signatures are loaded anew.
+    pub config_file: Option<PathBuf>,
+    pub source: Box<dyn Source>,
+    /// The counters that the source writes.
+    pub captured: Arc<Cells<capture::Counter>>,
+    /// Each flow as a line of JSON, as `read --flows` prints them.
+    pub flow_log: Option<PathBuf>,
+    /// A file waits for the collector; a live interface never does.
+    pub waits: bool,
+}
+
+/// A daemon that is ready to run; what could fail has not.
+pub struct Daemon {
+    runtime: Runtime,
+    collector: Collector,
+    feed: Feed,
+    outbox: Outbox,
+    desk: Arc<Desk>,
+    sinks: Arc<Sinks>,
+    captured: Arc<Cells<capture::Counter>>,
+    log: Option<FlowLog>,
+    beat: Arc<Beat>,
+}
+
+/// What the runtime's tasks tell the collector's loop.
+#[derive(Default)]
+struct Beat {
+    /// Seconds since the start, by the runtime's clock: the collector has none.
+    seconds: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// Updates taken at once from the rings.
+const BATCH: usize = 4_096;
+
+/// How long the loop sleeps when there is nothing to take.
+const IDLE: Duration = Duration::from_millis(2);
+
+/// Requests that may wait for the store's thread.
+const STORE_QUEUE: usize = 1_024;
+
+/// Seconds between two saves of changed usages, and usages saved at once.
+const SAVE_SECONDS: u64 = 10;
+const SAVED_AT_ONCE: usize = 5_000;
+
+/// Seconds between two heartbeats to every sink.
+const HEARTBEAT_SECONDS: u64 = 300;
+
+impl Daemon {
+    /// Opens store, sinks, web and log, and starts to read the source.
+    ///
+    /// # Errors
+    /// Whatever cannot be opened, with its remedy.
+    pub fn start(setup: Setup, rules: Rules) -> Result<Self, Box<dyn std::error::Error>> {
+        let Setup { config, config_file, source, captured, flow_log, waits } = setup;
+        let sinks = Configured::read(&config.sink, &config.file, &config.text)?;
+        let metrics = Arc::new(Metrics::new(&config.metrics)?);
+        let in_force = Arc::new(InForce::new(rules));
+        prepare(&config)?;
+        let key = load_or_create_key(&config.key_file())?;
+        let mut collector =
+            offline::collector(&config, in_force.clone(), &metrics, key, flow_log.is_some())?;
+        let stored = Cells::<store::Counter>::new();
+        metrics.register(stored.clone());
+        metrics.register(captured.clone());
+        let (writer, answers) = open_store(&config, &mut collector, stored)?;
+        let listener = bind(&config.web)?;
+        let log = flow_log.map(FlowLog::open).transpose()?;
+
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("control")
+            .enable_all()
+            .build()?;
+        let shown = Sinks::new();
+        metrics.provide(shown.clone());
+        let outbox = Outbox::start(sinks, writer, answers, runtime.handle());
+        let feed = Feed::start(source, &config.flow, config.sensor.workers, waits)?;
+        for cells in &feed.counted {
+            metrics.register(cells.clone() as Arc<dyn Counted>);
+        }
+        let desk = Arc::new(Desk::new(
+            config_file,
+            in_force,
+            metrics.clone(),
+            collector.inventory.clone(),
+        ));
+        metrics.reloaded(true);
+        let beat = Arc::new(Beat::default());
+        let site = Site::new(config.web, metrics, desk.clone());
+        runtime.spawn(async move {
+            if let Err(error) = serve(listener, site, std::future::pending()).await {
+                tracing::error!(%error, "web: no longer served");
+            }
+        });
+        let _in_runtime = runtime.enter();
+        spawn_signals(&runtime, &beat, &desk)?;
+        drop(_in_runtime);
+        Ok(Self { runtime, collector, feed, outbox, desk, sinks: shown, captured, log, beat })
+    }
+
+    /// What the web shows; shared with it.
+    pub fn desk(&self) -> Arc<Desk> {
+        self.desk.clone()
+    }
+
+    /// Runs until a signal, an error of the source, or until `watch`, asked each second, says so.
+    ///
+    /// # Errors
+    /// The source failed, or the flow log could not be written.
+    pub fn run(
+        mut self,
+        mut watch: impl FnMut(u64, &Desk) -> bool,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let mut second = 0;
+        let mut ticks = 0;
+        loop {
+            // Asked before the rings: what was pushed before the threads left is then taken.
+            let over = self.feed.is_over();
+            let taken = self.take_batch();
+            let now = self.beat.seconds.load(Ordering::Relaxed);
+            if now > second {
+                second = now;
+                let lives = self.feed.ticks() > ticks;
+                ticks = self.feed.ticks();
+                self.housekeeping(second, lives);
+                if !watch(second, &self.desk) {
+                    self.beat.stop.store(true, Ordering::Relaxed);
+                }
+            }
+            if self.beat.stop.load(Ordering::Relaxed) {
+                self.feed.stop();
+            }
+            if taken == 0 {
+                if over {
+                    break;
+                }
+                thread::sleep(IDLE);
+            }
+        }
+        self.end()
+    }
+
+    fn take_batch(&mut self) -> usize {
+        self.collector.begin_batch();
+        let collector = &mut self.collector;
+        let taken = self.feed.take(BATCH, |worker, update| collector.take(worker, update));
+        for raised in std::mem::take(&mut self.collector.raised) {
+            let usages = keep::usage_of(&raised.event, &self.collector.inventory);
+            if self.outbox.submit(&raised, usages) {
+                self.desk.raised(&raised.event);
+            } else {
+                self.collector.cases.refused(raised.event.id);
+            }
+        }
+        self.outbox.poll(&mut self.collector.cases);
+        if let Some(log) = &mut self.log {
+            log.write(std::mem::take(&mut self.collector.lines));
+        }
+        taken
+    }
+
+    fn housekeeping(&mut self, second: u64, lives: bool) {
+        for notice in self.feed.notices() {
+            tracing::warn!("{notice}");
+        }
+        if second.is_multiple_of(SAVE_SECONDS) {
+            let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
+            self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
+        }
+        if second.is_multiple_of(HEARTBEAT_SECONDS) || second == 1 {
+            self.heartbeat();
+        }
+        self.sinks.set(self.outbox.stats().into_iter().map(shown).collect());
+        self.desk.refresh(&self.collector, self.feed.ticks() > 0, &self.captured);
+        if lives {
+            // The packet loop and this one are both alive: only then the supervisor hears of it.
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+
+    fn heartbeat(&self) {
+        let count = |row| self.captured.get(row);
+        let values = BTreeMap::from([
+            ("frames", count(capture::Counter::Frames)),
+            ("kernel_dropped", count(capture::Counter::KernelDropped)),
+            ("interface_dropped", count(capture::Counter::InterfaceDropped)),
+            ("usages", self.collector.inventory.len() as u64),
+        ]);
+        self.outbox.heartbeat(self.collector.cases.sensor(), values);
+    }
+
+    fn end(mut self) -> Result<(), Box<dyn std::error::Error>> {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let result = self.feed.join();
+        loop {
+            let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
+            if changed.is_empty() {
+                break;
+            }
+            self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
+        }
+        // Sinks that are up get what was raised last; what they do not take in time stays in the store.
+        for _ in 0..LAST_LOOKS {
+            self.outbox.poll(&mut self.collector.cases);
+            if self.outbox.stats().iter().all(|sink| sink.waiting == 0) {
+                break;
+            }
+            thread::sleep(LAST_LOOK);
+        }
+        self.outbox.close(&mut self.collector.cases);
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        if let Some(log) = self.log {
+            log.close()?;
+        }
+        for notice in result? {
+            tracing::warn!("{notice}");
+        }
+        Ok(())
+    }
+}
+
+/// How long a stop waits for sinks: two seconds.
+const LAST_LOOKS: u32 = 100;
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// Threads for the web and the sinks: they wait more than they work.
+const RUNTIME_THREADS: usize = 2;
+
+/// The directory of the store, made where it is missing.
+fn prepare(config: &Config) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let directory = &config.store.directory;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        io::Error::other(format!(
+            "{}: cannot be made: {error}\n  mend: name a directory that may be written in [store] directory",
+            directory.display()
+        ))
+    })
+}
+
+fn open_store(
+    config: &Config,
+    collector: &mut Collector,
+    cells: Arc<Cells<store::Counter>>,
+) -> Result<(Writer, std::sync::mpsc::Receiver<store::Answer>), Box<dyn std::error::Error>> {
+    let path = config.store.database();
+    let (store, aside) = Store::open(&path)
+        .map_err(|error| format!("{}: {error}\n  mend: see [store] directory", path.display()))?;
+    if let Some(aside) = aside {
+        tracing::error!(
+            "{} was damaged: it lies now at {}, and a new one was begun",
+            path.display(),
+            aside.display()
+        );
+    }
+    for key in collector.cases.restore(&store.windows()?) {
+        tracing::warn!("store: the case `{key}` cannot be read and is left out");
+    }
+    collector.inventory.restore(keep::usages(&store.usages()?));
+    Ok(store.start(STORE_QUEUE, cells)?)
+}
+
+fn spawn_signals(runtime: &Runtime, beat: &Arc<Beat>, desk: &Arc<Desk>) -> io::Result<()> {
+    let seconds = beat.clone();
+    runtime.spawn(async move {
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            every.tick().await;
+            seconds.seconds.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)?;
+        let stop = beat.clone();
+        runtime.spawn(async move {
+            signals.recv().await;
+            tracing::info!("stopping");
+            stop.stop.store(true, Ordering::Relaxed);
+        });
+    }
+    let mut hangup = signal(SignalKind::hangup())?;
+    let desk = desk.clone();
+    runtime.spawn(async move {
+        while hangup.recv().await.is_some() {
+            let desk = desk.clone();
+            // Reading files blocks; the outcome is logged and counted where it happens.
+            let _ = tokio::task::spawn_blocking(move || desk.reload()).await;
+        }
+    });
+    Ok(())
+}
+
+fn shown(stats: SinkStats) -> Sink {
+    Sink {
+        name: stats.name,
+        up: stats.up,
+        delivered: stats.delivered,
+        failures: stats.failures,
+        given_up: stats.given_up,
+        waiting: stats.waiting,
+    }
+}
