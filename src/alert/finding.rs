@@ -185,7 +185,8 @@ fn unsanctioned_use(seen: &Sighting<'_>) -> Option<&'static str> {
     if seen.allowed() || seen.bystander() {
         return None;
     }
-    if seen.remote_assistance() {
+    // A name that other services share never decides alone, here as everywhere.
+    if seen.remote_assistance() && !seen.ambiguous {
         match seen.key.role {
             Role::Relay => return Some("first relay contact"),
             Role::Download => return Some("first download"),

@@ -96,7 +96,11 @@ impl Collector {
 
     /// Takes the rules in force; once before each batch.
     pub fn begin_batch(&mut self) {
-        self.now_in_force = self.rules.load();
+        let rules = self.rules.load();
+        if !Arc::ptr_eq(&rules, &self.now_in_force) {
+            self.cases.versions(rules.catalog.version(), &rules.policy_version);
+            self.now_in_force = rules;
+        }
     }
 
     /// Takes one update of `worker`.
