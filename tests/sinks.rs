@@ -106,6 +106,21 @@ fn a_dead_sink_slows_no_other_and_a_renamed_file_loses_nothing() {
 }
 
 #[test]
+fn a_backlog_is_bounded_and_what_is_given_up_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[[sink]]\nname='dead'\nkind='syslog'\naddress='127.0.0.1:{}'\nmax_messages=5\n",
+        free_port()
+    );
+    let mut sensor = Sensing::new(&folder.path().join("a.db"), &text);
+    for n in 0..20 {
+        sensor.raise(n);
+    }
+    let stats = sensor.wait("the backlog is cut", |s| s[0].given_up >= 15);
+    assert_eq!((stats[0].given_up, stats[0].delivered), (15, 0));
+}
+
+#[test]
 fn a_heartbeat_reaches_the_sink() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alerts.jsonl");
