@@ -46,7 +46,7 @@ pub struct Options {
     pub opening_pool_mib: u32,
     /// Octets of one direction that are looked at.
     pub opening_bytes: u32,
-    /// Seconds after which a flow that told nothing is no longer looked at.
+    /// Seconds after its first payload in which a flow that tells nothing is looked at.
     pub opening_seconds: u32,
     /// Seconds of silence after which a flow ends: TCP, UDP, TCP without an answer, TCP after FIN or RST.
     pub tcp_idle_seconds: u32,

@@ -25,10 +25,14 @@ pub struct Flow<S> {
     syn_seen: bool,
     closed: Closed,
     pub openings: Option<Box<Openings>>,
+    /// When the first payload came; a connection may be silent for long before its client speaks.
+    first_payload: Option<Time>,
     pub progress: S,
     unreported: Delta,
     rhythm: Rhythm,
     reported: Time,
+    /// When the wheel's valid entry is due; others of this flow are stale.
+    pub(super) check: Time,
 }
 
 /// The openings of both directions, by side.
@@ -113,10 +117,12 @@ impl<S: Default> Flow<S> {
             syn_seen: segment.tcp.is_some_and(|t| t.syn),
             closed: Closed::default(),
             openings: Some(Box::default()),
+            first_payload: None,
             progress: S::default(),
             unreported: Delta::default(),
             rhythm: Rhythm::default(),
             reported: at,
+            check: at,
         }
     }
 }
@@ -155,6 +161,9 @@ impl<S> Flow<S> {
             if from_client { &mut self.unreported.sent } else { &mut self.unreported.received };
         tally.bytes += u64::from(segment.wire_len);
         tally.packets += 1;
+        if segment.payload_len > 0 && self.first_payload.is_none() {
+            self.first_payload = Some(at);
+        }
         if from_client {
             let activity = self.rhythm.client_sent(at, segment.payload_len);
             if activity.payload > 0 {
@@ -164,6 +173,14 @@ impl<S> Flow<S> {
                 self.unreported.minute_bursts += activity.bursts;
             }
         }
+    }
+
+    /// Looks at the stream again, from this segment of `sender` on: the next message of a protocol that tells more.
+    pub fn open_again(&mut self, sender: Side, segment: &Segment<'_>, at: Time) {
+        let mut openings = Box::<Openings>::default();
+        openings.of_mut(sender).restart(segment.tcp.map_or(0, |t| t.sequence));
+        self.openings = Some(openings);
+        self.first_payload = Some(at);
     }
 
     /// Whether a report is due before a segment at `at` is counted: its time has come, or another minute begins.
@@ -250,10 +267,16 @@ impl<S> Flow<S> {
         if !self.unreported.is_empty() {
             check = check.min(self.reported.plus(options.report_every()));
         }
-        if self.openings.is_some() {
-            check = check.min(self.start.plus(options.opening_time()));
+        if let Some(late) = self.opening_deadline(options) {
+            check = check.min(late);
         }
         check
+    }
+
+    /// When the openings are no longer looked at, whatever is missing: some time after the first payload.
+    pub fn opening_deadline(&self, options: &Options) -> Option<Time> {
+        self.openings.as_ref()?;
+        Some(self.first_payload?.plus(options.opening_time()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use super::Options;
 use super::key::{Key, Side};
 use super::state::Flow;
-use super::wheel::{ENTRY_MEMORY, Entry, Wheel};
+use super::wheel::{ENTRY_MEMORY, Entry, HORIZON, Wheel};
 use crate::decode::Segment;
 use crate::time::Time;
 
@@ -97,7 +97,6 @@ impl<S: Default> Table<S> {
         id: u64,
     ) -> u32 {
         let flow = Flow::new(key, sender, segment, at, id, &self.options);
-        let check = flow.check_at(&self.options);
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -105,12 +104,10 @@ impl<S: Default> Table<S> {
                 (self.slots.len() - 1) as u32
             }
         };
-        let mut generation = 0;
         if let Some(place) = self.slots.get_mut(slot as usize) {
             place.flow = Some(flow);
-            generation = place.generation;
         }
-        self.wheel.file(Entry { slot, generation }, check, at);
+        self.file(slot, at);
         let (slots, hasher) = (&self.slots, &self.hasher);
         let rehash = |slot: &u32| {
             let flow = slots.get(*slot as usize).and_then(|s| s.flow.as_ref());
@@ -158,21 +155,25 @@ impl<S: Default> Table<S> {
         self.wheel.take_due(now, &mut self.due);
         let mut due: Vec<u32> = Vec::with_capacity(self.due.len());
         for entry in self.due.drain(..) {
-            let place = self.slots.get(entry.slot as usize);
-            if place.is_some_and(|s| s.generation == entry.generation && s.flow.is_some()) {
+            let Some(place) = self.slots.get(entry.slot as usize) else { continue };
+            let flow = place.flow.as_ref().filter(|_| place.generation == entry.generation);
+            // A flow that was filed anew for an earlier time leaves its old entry behind.
+            if flow.is_some_and(|f| f.check.secs() < now.secs()) {
                 due.push(entry.slot);
             }
         }
         due.sort_unstable_by_key(|slot| self.flow(*slot).map(|f| f.id));
+        due.dedup();
         due
     }
 
-    /// Files a flow that was looked at, for the next time.
+    /// Files a flow for the next look: after one, and when something made an earlier one needful.
     pub fn file(&mut self, slot: u32, now: Time) {
-        let Some(flow) = self.flow(slot) else { return };
-        let check = flow.check_at(&self.options);
         let generation = self.generation(slot);
-        self.wheel.file(Entry { slot, generation }, check, now);
+        let place = self.slots.get_mut(slot as usize);
+        let Some(flow) = place.and_then(|p| p.flow.as_mut()) else { return };
+        flow.check = flow.check_at(&self.options).min(now.plus(HORIZON)).max(now);
+        self.wheel.file(Entry { slot, generation }, flow.check, now);
     }
 
     /// All flows, by the order of their beginning.

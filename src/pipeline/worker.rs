@@ -129,10 +129,7 @@ impl<O: Outlet> Worker<O> {
         let Some(flow) = self.table.flow_mut(slot) else { return };
         flow.count(segment, sender, at);
         if next_request {
-            let sequence = segment.tcp.map_or(0, |t| t.sequence);
-            let mut openings = Box::<crate::flow::Openings>::default();
-            openings.of_mut(sender).restart(sequence);
-            flow.openings = Some(openings);
+            flow.open_again(sender, segment, at);
             flow.progress.progress.restart_http();
         }
         match flow.key.transport {
@@ -202,7 +199,8 @@ impl<O: Outlet> Worker<O> {
         let now = self.moment.at;
         let Some(flow) = self.table.flow(slot) else { return };
         let options = self.table.options();
-        let (every, late) = (options.report_every(), flow.start.plus(options.opening_time()));
+        let every = options.report_every();
+        let late = flow.opening_deadline(options).is_some_and(|late| late <= now);
         if flow.deadline(options) <= now {
             let end = flow.end_by_silence();
             if !self.end(slot, end) {
@@ -210,7 +208,7 @@ impl<O: Outlet> Worker<O> {
             }
             return;
         }
-        if flow.openings.is_some() && late <= now {
+        if late {
             self.give_up(slot, Sight::Incomplete);
         }
         if self.table.flow(slot).is_some_and(|f| f.report_due(now, every)) {
@@ -237,6 +235,7 @@ impl<O: Outlet> Worker<O> {
         let Some(flow) = self.table.flow_mut(slot) else { return };
         let Some(openings) = flow.openings.as_mut() else { return };
         let before = openings.held();
+        let first = before == 0;
         let placed = openings.place(segment, sender, limit);
         let certain = openings.of(sender).is_certain();
         if placed == Placed::TooManyHoles {
@@ -257,6 +256,10 @@ impl<O: Outlet> Worker<O> {
             .and_then(|f| f.openings.as_ref())
             .is_some_and(|o| o.of(sender).bytes().len() >= limit);
         self.table.opening_grew(slot, before);
+        if first && wants == Wants::More {
+            // From now on there is a time after which it is given up.
+            self.table.file(slot, self.moment.at);
+        }
         self.emit_found(slot);
         match wants {
             Wants::Met => self.close(slot, Sight::Read),

@@ -237,6 +237,38 @@ fn octets_are_counted_once_each_way_and_a_long_flow_reports() {
 }
 
 #[test]
+fn a_client_that_is_silent_at_first_still_gives_its_name() {
+    let mut wire = Wire::new(&Options::default());
+    let me = client(40_000);
+    wire.send(me, SERVER, flags(5, true, false), b"");
+    wire.send(SERVER, me, flags(1, true, true), b"");
+    for _ in 0..25 {
+        wire.wait(1);
+    }
+    wire.send(me, SERVER, flags(6, false, true), &hello(NAME)[..100]);
+    for _ in 0..5 {
+        wire.wait(1);
+    }
+    wire.send(me, SERVER, flags(106, false, true), &hello(NAME)[100..]);
+    assert_eq!(wire.names(), wanted());
+}
+
+#[test]
+fn an_opening_that_is_never_finished_is_given_up() {
+    let mut wire = Wire::new(&Options::default());
+    let me = client(40_000);
+    wire.send(me, SERVER, flags(5, true, false), b"");
+    wire.send(me, SERVER, flags(6, false, true), &hello(NAME)[..100]);
+    assert!(wire.worker.table.opening_bytes() > 0);
+    for _ in 0..13 {
+        wire.wait(1);
+    }
+    assert_eq!(wire.worker.table.opening_bytes(), 0);
+    wire.worker.finish(Moment { at: wire.at, ordinal: u64::MAX });
+    assert_eq!(wire.ends()[0].sight, Sight::Incomplete);
+}
+
+#[test]
 fn a_port_used_again_is_another_flow_and_silence_ends_one() {
     let mut wire = Wire::new(&Options::default());
     let me = client(40_000);
