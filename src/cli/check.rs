@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use super::Failure;
 use super::tables::octets;
+use crate::alert::sink::Configured;
 use crate::config::Config;
+use crate::identity::{Identity, KEY_OCTETS};
 use crate::pipeline::{Feed, Rules};
 
 /// Check configuration, policy and signatures, and print the memory that they allow for
@@ -13,6 +15,8 @@ pub struct Args {}
 
 pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let rules = Rules::load(config)?;
+    let sinks = Configured::read(&config.sink, &config.file, &config.text)?;
+    Identity::new(&config.privacy, &config.vantage, [0; KEY_OCTETS]).map_err(Failure::misuse)?;
     println!("configuration  {}: well", config.file);
     println!(
         "signatures     {} vendors, version {}: well",
@@ -25,6 +29,9 @@ pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
         rules.policy.groups().len(),
         rules.policy_version
     );
+    let names = sinks.iter().map(|s| format!("{} ({}, {})", s.name, s.kind, s.format.name));
+    println!("sinks          {}: well", list(names.collect()));
+    println!("interfaces     {}", list(config.capture.interfaces.clone()));
     println!("\nmemory at most, when every bound is reached");
     let parts = config.memory(Feed::memory(&config.flow, config.sensor.workers));
     for (part, n) in &parts {
@@ -33,4 +40,8 @@ pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let sum = parts.iter().map(|(_, n)| n).sum();
     println!("  {:<32} {:>10}  ({sum} bytes)", "sum", octets(sum));
     Ok(ExitCode::SUCCESS)
+}
+
+fn list(names: Vec<String>) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
