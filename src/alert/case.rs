@@ -196,7 +196,10 @@ impl Cases {
         if key == BEGIN {
             self.begin = Some(serde_json::from_str(value).ok()?);
         } else if key.starts_with(KNOWN) {
-            self.known.insert(serde_json::from_str(value).ok()?);
+            let known: Known = serde_json::from_str(value).ok()?;
+            // A `first_seen` is committed with the row of its group alone: that tells of the organisation as well.
+            self.known.insert(Known { group: None, ..known.clone() });
+            self.known.insert(known);
         } else {
             let kept: Kept = serde_json::from_str(value).ok()?;
             let finding = Finding::by_id(&kept.finding)?;
@@ -210,7 +213,8 @@ impl Cases {
                 last_seen: kept.last_seen,
                 sightings: kept.sightings,
                 said_sightings: kept.sightings,
-                said_evidence: 0,
+                told_sightings: kept.sightings,
+                told_evidence: 0,
                 clients: kept.clients,
                 exact: kept.exact,
                 listed: kept.listed,
@@ -272,8 +276,12 @@ impl Cases {
             self.cells.add(Counter::CaseOverflow, 1);
             return;
         }
-        // One event tells both: new to the organisation is new to the group as well.
-        let scope = if self.known.contains(&organisation) { "group" } else { "organisation" };
+        // One event tells both: new to the organisation is new to the group as well. Another group's event that is on its
+        // way has told it; else the scope would depend on how fast the store answers.
+        let under_way =
+            |p: &Pending| matches!(p, Pending::Once { known } if known.contains(&organisation));
+        let is_known = self.known.contains(&organisation) || self.pending.values().any(under_way);
+        let scope = if is_known { "group" } else { "organisation" };
         let key = CaseKey { tenant: None, ..CaseKey::of(finding, seen) };
         // By its words alone: while one is on its way into the store, the next sighting makes the same.
         let uid = Id::of(&[finding.id, &key.group, &key.vendor]);
@@ -359,9 +367,10 @@ struct Case {
     said: Option<Time>,
     last_seen: Time,
     sightings: u64,
-    /// How much of it the last raised event told.
+    /// How much of it the last accepted event told, and how much the one under way tells.
     said_sightings: u64,
-    said_evidence: usize,
+    told_sightings: u64,
+    told_evidence: usize,
     /// Hashes: 8 octets tell a client, whatever its name.
     clients: HashSet<u64>,
     exact: bool,
@@ -386,7 +395,8 @@ impl Case {
             last_seen: seen.at,
             sightings: 0,
             said_sightings: 0,
-            said_evidence: 0,
+            told_sightings: 0,
+            told_evidence: 0,
             clients: HashSet::new(),
             exact: true,
             listed: Vec::new(),
@@ -478,8 +488,8 @@ impl Case {
             Action::Close => None,
             Action::Create | Action::Update => Some(self.kept(key, at)?),
         };
-        self.said_sightings = self.sightings;
-        self.said_evidence = self.evidence.len();
+        self.told_sightings = self.sightings;
+        self.told_evidence = self.evidence.len();
         self.pending = Some(id);
         let severity = finding.severity(last.remote);
         let what = What::Finding(Box::new(report));
@@ -492,8 +502,9 @@ impl Case {
     fn said(&mut self, at: Time) {
         self.pending = None;
         self.said = Some(at);
+        self.said_sightings = self.told_sightings;
         self.sequence += 1;
-        self.evidence.drain(..self.said_evidence.min(self.evidence.len()));
+        self.evidence.drain(..self.told_evidence.min(self.evidence.len()));
     }
 
     /// The row as it holds once the event of `said` is accepted.
@@ -753,6 +764,24 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_update_that_the_store_did_not_take_is_raised_again_without_another_contact() {
+        let mut bench = Bench::new(Options::default());
+        let mut sample = anydesk();
+        let created = bench.see(&sample);
+        bench.accept(&created);
+        let window = sample.at.plus(HOUR * 24);
+        sample.at = sample.at.plus(HOUR * 23);
+        bench.see(&sample);
+        let first = bench.tick(window);
+        bench.cases.refused(first[0].event.id);
+        let again = bench.tick(window.plus(HOUR));
+        assert_eq!(told(&again), [(UNSANCTIONED_USE, Action::Update)]);
+        assert_eq!(again[0].event.id, first[0].event.id);
+        bench.accept(&again);
+        assert!(bench.tick(window.plus(HOUR * 2)).is_empty(), "told");
+    }
+
+    #[test]
     fn a_storm_of_clients_is_one_case_with_a_count() {
         let mut bench = Bench::new(Options::default());
         let mut said = Vec::new();
@@ -828,9 +857,26 @@ pub(super) mod tests {
         let mut group = Sample::new("re-amaze", "helpdesk");
         group.at = after;
         group.key.group = "sales".into();
-        let raised = bench.see(&group);
-        assert_eq!(report(&raised[0]).scope, Some("group"));
+        let of_group = bench.see(&group);
+        assert_eq!(report(&of_group[0]).scope, Some("group"));
         assert_eq!(bench.cells.get(Counter::FirstSeen), 1, "the second is not accepted yet");
+    }
+
+    #[test]
+    fn the_scope_of_a_first_sight_depends_neither_on_the_store_nor_on_a_restart() {
+        let mut bench = Bench::new(Options { learn_days: 0, ..Options::default() });
+        let mut sample = Sample::new("re-amaze", "helpdesk");
+        let first = bench.see(&sample);
+        assert_eq!(report(&first[0]).scope, Some("organisation"));
+        sample.key.group = "sales".into();
+        let second = bench.see(&sample);
+        assert_eq!(report(&second[0]).scope, Some("group"), "the first is under way");
+
+        let mut later = Bench::new(Options { learn_days: 0, ..Options::default() });
+        let row = first[0].row.clone();
+        later.cases.restore(&[(row.key, row.value.unwrap())]);
+        let second = later.see(&sample);
+        assert_eq!(report(&second[0]).scope, Some("group"), "the row of a group tells both");
     }
 
     #[test]
