@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use super::Failure;
-use super::tables::octets;
 use crate::alert::sink::Configured;
 use crate::config::Config;
+use crate::export::web::Octets;
 use crate::identity::{Identity, KEY_OCTETS};
 use crate::pipeline::{Feed, Rules};
 
@@ -35,10 +35,10 @@ pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
     println!("\nmemory at most, when every bound is reached");
     let parts = config.memory(Feed::memory(&config.flow, config.sensor.workers));
     for (part, n) in &parts {
-        println!("  {part:<32} {:>10}", octets(*n));
+        println!("  {part:<32} {:>10}", Octets(*n).to_string());
     }
     let sum = parts.iter().map(|(_, n)| n).sum();
-    println!("  {:<32} {:>10}  ({sum} bytes)", "sum", octets(sum));
+    println!("  {:<32} {:>10}  ({sum} bytes)", "sum", Octets(sum).to_string());
     Ok(ExitCode::SUCCESS)
 }
 

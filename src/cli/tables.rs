@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::alert::Event;
 use crate::alert::event::What;
+use crate::export::web::Octets;
 use crate::export::{Coverage, FindingRow, UsageRow};
 
 /// The usage table; empty where nothing was used.
@@ -33,8 +34,8 @@ pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
             row.relation.clone(),
             row.engagement.clone(),
             row.clients.to_string(),
-            octets(row.sent),
-            octets(row.received),
+            Octets(row.sent).to_string(),
+            Octets(row.received).to_string(),
         ]);
     }
     for column in table.column_iter_mut() {
@@ -91,33 +92,4 @@ pub fn page(
         )?;
     }
     Ok(())
-}
-
-/// Octets with a binary prefix and three digits: `12.3 MiB`.
-pub fn octets(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).copied().unwrap_or("B");
-    match (unit, value) {
-        (0, _) => format!("{n} {name}"),
-        (_, v) if v < 9.995 => format!("{v:.2} {name}"),
-        (_, v) if v < 99.95 => format!("{v:.1} {name}"),
-        (_, v) => format!("{v:.0} {name}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn octets_have_three_digits() {
-        let shown: Vec<_> = [0, 999, 1024, 10_240, 123 << 20].map(octets).to_vec();
-        assert_eq!(shown, ["0 B", "999 B", "1.00 KiB", "10.0 KiB", "123 MiB"]);
-    }
 }

@@ -1,7 +1,8 @@
 //! The collector: takes the updates of all workers in one order, names the vendor, applies policy, counts usage and raises
 //! findings. Plain maps and no I/O; it alone writes what crosses flows.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -35,15 +36,21 @@ pub struct Collector {
     pub raised: Vec<Raised>,
     clock: Time,
     seen: Seen,
+    hasher: RandomState,
 }
 
 /// Octets of all flows, and of those that could be named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
     bytes: u64,
     named: u64,
     first: Option<Time>,
+    /// Hashes of the addresses of clients, at most [`MAX_CLIENTS`].
+    clients: HashSet<u64>,
 }
+
+/// Clients that the coverage tells apart: a scan of a network from outside must not fill the memory.
+const MAX_CLIENTS: usize = 262_144;
 
 /// What the collector is made of.
 pub struct Parts {
@@ -72,6 +79,7 @@ impl Collector {
             raised: Vec::new(),
             clock: Time::ZERO,
             seen: Seen::default(),
+            hasher: RandomState::new(),
         }
     }
 
@@ -82,10 +90,8 @@ impl Collector {
 
     /// What was seen, and what share of it has a name: the first line of every page and report.
     pub fn coverage(&self) -> Coverage {
-        let clients: BTreeSet<_> =
-            self.inventory.snapshot().into_iter().map(|(key, _)| key.client).collect();
         Coverage {
-            clients: clients.len() as u64,
+            clients: self.seen.clients.len() as u64,
             named: (self.seen.bytes > 0).then(|| self.seen.named as f64 / self.seen.bytes as f64),
             tunnelled: None,
             silent_networks: Vec::new(),
@@ -152,7 +158,13 @@ impl Collector {
             .and_then(Option::take);
         match known {
             Some(record) if record.generation == generation => record,
-            _ => Box::new(Record::new(generation, id, ends)),
+            _ => {
+                if self.seen.clients.len() < MAX_CLIENTS {
+                    // Addresses stay in front of the door: only their number passes.
+                    self.seen.clients.insert(self.hasher.hash_one(ends.client.ip));
+                }
+                Box::new(Record::new(generation, id, ends))
+            }
         }
     }
 

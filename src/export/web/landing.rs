@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::{Coverage, FindingRow, HealthRow, Site, UsageRow};
+use crate::time::Time;
 
 pub(super) async fn answer(State(site): State<Arc<Site>>) -> Response {
     let page = site.ask(|site| {
@@ -94,8 +95,8 @@ fn write_usage(out: &mut String, usage: &[UsageRow]) -> fmt::Result {
             "<td class=n>{}<td class=n>{}<td>{}<td>{}",
             Octets(row.sent),
             Octets(row.received),
-            row.first_seen,
-            row.last_seen
+            Minute(row.first_seen),
+            Minute(row.last_seen)
         )?;
     }
     out.push_str("</table>\n");
@@ -116,7 +117,7 @@ fn write_findings(out: &mut String, findings: &[FindingRow]) -> fmt::Result {
         writeln!(
             out,
             "<tr><td>{}<td title=\"{}\">{}<td>{}<td>{}<td>{}<td>{}<td class=n>{}<td>{}",
-            row.at,
+            Minute(row.at),
             Escaped(&row.uid),
             Escaped(&row.finding),
             Escaped(&row.severity),
@@ -172,7 +173,7 @@ impl Write for Escaping<'_, '_> {
 }
 
 /// `17.3 MB`, in powers of 1000.
-struct Octets(u64);
+pub struct Octets(pub u64);
 
 impl Display for Octets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,6 +188,18 @@ impl Display for Octets {
             unit = next;
         }
         if unit == "B" { write!(f, "{value} {unit}") } else { write!(f, "{value:.1} {unit}") }
+    }
+}
+
+/// A time as a page shows it, `2026-03-02 09:01`; to the microsecond when pointed at.
+struct Minute(Time);
+
+impl Display for Minute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.0.to_string();
+        let (date, time) = whole.split_once('T').unwrap_or((&whole, ""));
+        let minute = time.get(..5).unwrap_or(time);
+        write!(f, "<time datetime=\"{whole}\" title=\"{whole}\">{date} {minute}</time>")
     }
 }
 
@@ -220,7 +233,6 @@ th, td { text-align: left; padding: .2em .7em; border-bottom: 1px solid #ddd; ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Time;
 
     fn row(vendor_name: &str, tenant: &str) -> UsageRow {
         UsageRow {

@@ -19,7 +19,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use serde::{Deserialize, Serialize};
 
-pub use self::landing::page;
+pub use self::landing::{Octets, page};
 pub use self::server::{bind, serve};
 use super::metrics::{Metrics, Provider, Sample};
 use crate::time::Time;
