@@ -51,6 +51,7 @@ fn every_command_of_the_readme_does_what_it_says() {
             let output = machine.run(plain);
             assert!(output.status.success(), "{at}: {}", said(&output));
             let printed = String::from_utf8(output.stdout).unwrap();
+            let printed = printed.replace(machine.folder.path().to_str().unwrap(), ETC);
             if let Err(missing) = shows(&printed, &shown) {
                 panic!("{at}\nshould print: {missing}\nbut prints:\n{printed}");
             }
@@ -78,7 +79,7 @@ fn every_table_of_the_readme_loads_by_itself() {
     }
     assert!(loaded >= 4, "only {loaded} tables loaded");
     fs::write(&alone, "[sensor]\nworker = 1\n").unwrap();
-    assert_eq!(machine.check(&alone).status.success(), false);
+    assert!(!machine.check(&alone).status.success());
 }
 
 #[test]
