@@ -40,6 +40,8 @@ pub struct Flow<S> {
 pub struct Openings {
     low: Opening,
     high: Opening,
+    /// Octets of them that the table's pool has noted.
+    pub(super) noted: usize,
 }
 
 /// Which end is the client.

@@ -125,9 +125,8 @@ impl<S: Default> Table<S> {
         if let Ok(entry) = self.index.find_entry(hash, |s| *s == slot) {
             entry.remove();
         }
-        if let Some(openings) = &flow.openings {
-            self.opening_bytes = self.opening_bytes.saturating_sub(openings.held());
-        }
+        let noted = flow.openings.as_ref().map_or(0, |o| o.noted);
+        self.opening_bytes = self.opening_bytes.saturating_sub(noted);
         self.free.push(slot);
         Some(flow)
     }
@@ -184,10 +183,13 @@ impl<S: Default> Table<S> {
         all
     }
 
-    /// Notes that the openings of a flow grew from `before` octets.
-    pub fn opening_grew(&mut self, slot: u32, before: usize) {
+    /// Notes what the openings of a flow hold now. What the pool knows of a flow is kept with it: they change by segments
+    /// and by handshakes, and a difference told wrong once would stay in the sum for ever.
+    pub fn note_openings(&mut self, slot: u32) {
         let generation = self.generation(slot);
-        let held = self.flow(slot).and_then(|f| f.openings.as_ref()).map_or(0, |o| o.held());
+        let Some(openings) = self.flow_mut(slot).and_then(|f| f.openings.as_mut()) else { return };
+        let held = openings.held();
+        let before = std::mem::replace(&mut openings.noted, held);
         self.opening_bytes = (self.opening_bytes + held).saturating_sub(before);
         if before == 0 && held > 0 {
             self.holders.push_back(Entry { slot, generation });
@@ -206,7 +208,7 @@ impl<S: Default> Table<S> {
     pub fn close_openings(&mut self, slot: u32) {
         let Some(flow) = self.flow_mut(slot) else { return };
         let Some(openings) = flow.openings.take() else { return };
-        self.opening_bytes = self.opening_bytes.saturating_sub(openings.held());
+        self.opening_bytes = self.opening_bytes.saturating_sub(openings.noted);
     }
 
     pub const fn opening_bytes(&self) -> usize {

@@ -234,8 +234,7 @@ impl<O: Outlet> Worker<O> {
         let limit = self.table.options().opening_limit();
         let Some(flow) = self.table.flow_mut(slot) else { return };
         let Some(openings) = flow.openings.as_mut() else { return };
-        let before = openings.held();
-        let first = before == 0;
+        let first = openings.held() == 0;
         let placed = openings.place(segment, sender, limit);
         let certain = openings.of(sender).is_certain();
         if placed == Placed::TooManyHoles {
@@ -255,7 +254,7 @@ impl<O: Outlet> Worker<O> {
         let full = flow
             .and_then(|f| f.openings.as_ref())
             .is_some_and(|o| o.of(sender).bytes().len() >= limit);
-        self.table.opening_grew(slot, before);
+        self.table.note_openings(slot);
         if first && wants == Wants::More {
             // From now on there is a time after which it is given up.
             self.table.file(slot, self.moment.at);

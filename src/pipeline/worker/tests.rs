@@ -360,3 +360,18 @@ fn nothing_is_lost_in_a_full_ring() {
     assert_eq!(names, 50);
     assert!(worker.shed.get(Shed::Delayed) > 0);
 }
+
+/// A late SYN with a distant sequence number throws away what was kept under a guessed beginning.
+#[test]
+fn a_late_syn_leaves_nothing_in_the_sum_of_openings() {
+    let mut wire = Wire::new(&Options::default());
+    for port in 0..20 {
+        let me = client(40_000 + port);
+        wire.send(me, SERVER, flags(1, false, true), &hello(NAME)[..600]);
+        wire.send(me, SERVER, flags(1 << 30, true, false), b"");
+    }
+    wire.wait(1_000);
+    wire.wait(1);
+    assert_eq!(wire.ends().len(), 20);
+    assert_eq!(wire.worker.table.opening_bytes(), 0);
+}
