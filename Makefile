@@ -74,9 +74,11 @@ check: setup
 install:
 	@test -x "$(BINARY)" || { echo "$(BINARY) is missing: run \`make build\` first" >&2; exit 1; }
 	install -D -m 0755 "$(BINARY)" "$(DESTDIR)$(PREFIX)/bin/saastap"
-	install -d "$(DESTDIR)$(PREFIX)/share/man/man8" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
+	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man8" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
 		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
 	"$(BINARY)" man > "$(DESTDIR)$(PREFIX)/share/man/man8/saastap.8"
+	"$(BINARY)" man --directory "$(DESTDIR)$(PREFIX)/share/man/man1" >/dev/null
+	rm -f "$(DESTDIR)$(PREFIX)/share/man/man1/saastap.1"
 	"$(BINARY)" completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/saastap"
 	"$(BINARY)" completions zsh > "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_saastap"
 	"$(BINARY)" completions fish > "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/saastap.fish"
@@ -100,6 +102,7 @@ install:
 
 # Leaves configuration and state alone.
 uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/share/man/man1/saastap-"*.1
 	rm -f "$(DESTDIR)$(PREFIX)/bin/saastap" "$(DESTDIR)$(PREFIX)/share/man/man8/saastap.8" \
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/saastap" \
 		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_saastap" \

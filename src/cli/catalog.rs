@@ -86,7 +86,9 @@ fn list(
         }
         return Ok(Ok(()));
     }
-    let mut table = table(&["id", "name", "categories", "deployment", "tenant", "matches"]);
+    let mut table = table(&["ID", "NAME", "CATEGORY", "DEPLOYMENT", "TENANT"]);
+    // One line a vendor: a list is searched with grep.
+    table.load_style(presets::NOTHING);
     let mut count = 0;
     for entry in wanted {
         count += 1;
@@ -94,10 +96,9 @@ fn list(
         table.add_row([
             &*vendor.id,
             &vendor.name,
-            &vendor.categories.join(" "),
+            vendor.categories.first().map_or("", |c| c),
             deployment(vendor.deployment),
             visibility(vendor.tenant_visibility),
-            &entry.matches.len().to_string(),
         ]);
     }
     print(&table, out)?;

@@ -48,8 +48,11 @@ enum Command {
     Completions {
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write those of all subcommands into a directory
+    Man {
+        #[arg(long, value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -101,8 +104,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+        Command::Man { directory } => {
+            match directory {
+                Some(directory) => clap_mangen::generate_to(Cli::command(), directory)?,
+                None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

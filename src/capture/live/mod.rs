@@ -166,7 +166,10 @@ impl Source for Live {
 fn check(options: &Options) -> Result<(), Error> {
     let names = &options.interfaces;
     if names.is_empty() {
-        return Err(Error::new("no interface is given", "name one in `interfaces` of [capture]"));
+        return Err(Error::new(
+            "no interface is given",
+            "name one in `interfaces` of [capture], or with --interface",
+        ));
     }
     if names.len() > usize::from(u16::MAX) {
         return Err(Error::new("too many interfaces", "name at most 65,535"));
