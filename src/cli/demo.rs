@@ -11,7 +11,7 @@ use super::tables;
 use crate::capture::{self, Replay};
 use crate::config::Config;
 use crate::count::Cells;
-use crate::export::Face;
+use crate::export::{Face, web};
 use crate::pipeline::{Daemon, Rules, Setup};
 
 /// Play a recorded day of a small office through the whole program: usage, web page, metrics, alerts
@@ -20,9 +20,12 @@ pub struct Args {
     /// Stop after so many seconds; without it, at Ctrl-C
     #[arg(long, value_name = "N")]
     pub seconds: Option<u64>,
-    /// Where to put the capture, the store and the alerts; made anew
+    /// Where to put the capture, the store (begun anew) and the alerts (added to those that are there)
     #[arg(long, value_name = "DIRECTORY")]
     pub directory: Option<std::path::PathBuf>,
+    /// Where to serve the page and the metrics, instead of 127.0.0.1:19727
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
 }
 
 /// The day, and the policy of its office.
@@ -42,7 +45,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let alerts = directory.join("alerts.jsonl");
     let mut config = Config::parse("config/demo.toml", policy(&alerts))?;
     config.store.directory.clone_from(&directory);
+    config.web.listen = args.listen.unwrap_or(config.web.listen);
+    // Another demo may run there: asked before anything of its is touched.
+    drop(web::bind(&config.web).map_err(with_its_option)?);
     fs::create_dir_all(&directory)?;
+    forget(&config.store.database())?;
     let day = directory.join("office-day.pcap.gz");
     fs::write(&day, DAY)?;
 
@@ -69,6 +76,26 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     show(&*desk);
     println!("\nAlerts were written to {}", alerts.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The demo has no file in which a person could set `listen`.
+fn with_its_option(error: io::Error) -> io::Error {
+    let words = error.to_string();
+    let mend = words.replace("set another `listen` in [web]", "choose another with --listen");
+    io::Error::new(error.kind(), mend)
+}
+
+/// The same day begins again: what an earlier demo knew of it would be counted twice, and its findings not told anew.
+fn forget(database: &Path) -> io::Result<()> {
+    for journal in ["", "-wal", "-shm"] {
+        let mut file = database.as_os_str().to_owned();
+        file.push(journal);
+        match fs::remove_file(Path::new(&file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The demo's policy, with a sink that writes to `alerts`.

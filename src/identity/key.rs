@@ -73,7 +73,8 @@ fn create(path: &Path) -> Result<[u8; KEY_OCTETS], String> {
 
 fn unusable(path: &Path, e: &std::io::Error) -> String {
     format!(
-        "cannot use key file {}: {e}; let `privacy.key_file` name a file in a directory that saastap may write",
+        "cannot use key file {}: {e}\n  mend: name a directory that may be written in [store] directory, or a file in \
+         one in `key_file` of [privacy]",
         path.display()
     )
 }

@@ -125,7 +125,7 @@ impl Face for Desk {
         if self.capturing.load(Ordering::Relaxed) {
             Ok(())
         } else {
-            Err("no interface has given a frame or a tick yet".to_owned())
+            Err("no interface is up, or none has given a frame or a tick yet".to_owned())
         }
     }
 

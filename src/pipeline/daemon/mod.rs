@@ -57,6 +57,8 @@ pub struct Daemon {
     captured: Arc<Cells<capture::Counter>>,
     log: Option<FlowLog>,
     beat: Arc<Beat>,
+    /// Frames come from interfaces, which may be down, and not from a file.
+    live: bool,
 }
 
 /// What the runtime's tasks tell the collector's loop.
@@ -133,7 +135,8 @@ impl Daemon {
         let _in_runtime = runtime.enter();
         spawn_signals(&runtime, &beat, &desk)?;
         drop(_in_runtime);
-        Ok(Self { runtime, collector, feed, outbox, desk, sinks: shown, captured, log, beat })
+        let (sinks, live) = (shown, !waits);
+        Ok(Self { runtime, collector, feed, outbox, desk, sinks, captured, log, beat, live })
     }
 
     /// What the web shows; shared with it.
@@ -210,7 +213,8 @@ impl Daemon {
             self.heartbeat();
         }
         self.sinks.set(self.outbox.stats().into_iter().map(shown).collect());
-        self.desk.refresh(&self.collector, self.feed.ticks() > 0, &self.captured);
+        let up = !self.live || self.captured.get(capture::Counter::InterfacesUp) > 0;
+        self.desk.refresh(&self.collector, up && self.feed.ticks() > 0, &self.captured);
         if lives {
             // The packet loop and this one are both alive: only then the supervisor hears of it.
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);

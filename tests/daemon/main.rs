@@ -1,0 +1,15 @@
+//! The daemon as its user has it: the program itself on veth pairs made here, with its web, sinks, signals and store.
+//! What needs a privilege or a program that is missing is skipped, and says so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods)] // a test of a daemon waits by the clock
+
+mod alerts;
+mod demo;
+mod life;
+mod refusals;
+mod reload;
+mod replay;
+mod restart;
+mod sensor;
+mod wire;

@@ -1,0 +1,101 @@
+//! Another policy while packets flow; a broken one changes nothing, and says where it is broken.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::sensor::{Office, PATIENCE, POLICY, Sensor};
+use super::wire::Wire;
+
+#[test]
+fn a_changed_policy_changes_the_state_shown_and_a_broken_one_does_not() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new(POLICY);
+    let sensor = office.run(&wire.near);
+    wire.sender().play("anydesk-session", 50);
+    sensor.until("the use is shown", |s| s.usage("anydesk").is_some());
+    assert_eq!(state(&sensor), "unsanctioned");
+
+    office.configure(&POLICY.replace("\"unsanctioned\"", "\"sanctioned\""));
+    sensor.signal(Signal::HUP);
+    sensor.until("SIGHUP has changed it", |s| state(s) == "sanctioned");
+    office.configure(&POLICY.replace("\"unsanctioned\"", "\"tolerated\""));
+    assert_eq!(sensor.ask("POST", "/-/reload"), (200, "reloaded\n".to_owned()));
+    assert_eq!(state(&sensor), "tolerated");
+    assert_eq!(sensor.metric(SUCCESSFUL), Some(1.0));
+
+    office.configure(&POLICY.replace("\"unsanctioned\"", "\"forbidden\""));
+    let line = office.text("saastap.toml").lines().position(|l| l.contains("forbidden")).unwrap();
+    let place = format!("{}:{}: ", office.path("saastap.toml").display(), line + 1);
+    let (status, answer) = sensor.ask("POST", "/-/reload");
+    assert_eq!(status, 500);
+    assert!(answer.contains(&place) && answer.contains("forbidden"), "{answer}");
+    assert!(answer.contains("\n  mend: "), "{answer}");
+    assert_eq!((state(&sensor), sensor.metric(SUCCESSFUL)), ("tolerated".to_owned(), Some(0.0)));
+    let told = |log: &str| log.matches(&place).count();
+    assert_eq!(told(&office.text("log")), 1);
+    sensor.signal(Signal::HUP);
+    sensor.until("the log says it again", |_| told(&office.text("log")) == 2);
+    assert_eq!(state(&sensor), "tolerated");
+    assert_eq!(sensor.get("/-/ready").0, 200);
+
+    office.configure(POLICY);
+    sensor.signal(Signal::HUP);
+    sensor.until("it is mended", |s| s.metric(SUCCESSFUL) == Some(1.0));
+    assert_eq!(state(&sensor), "unsanctioned");
+    sensor.stop();
+}
+
+#[test]
+fn twenty_reloads_under_traffic_lose_no_packet() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new(POLICY);
+    let sensor = office.run(&wire.near);
+    let (mut sender, enough) = (wire.sender(), AtomicBool::new(false));
+    let sent = thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            let (start, mut sent) = (Instant::now(), 0_u64);
+            while !enough.load(Ordering::Relaxed) && start.elapsed() < PATIENCE {
+                for _ in 0..50 {
+                    sender.datagram(4_000 + (sent % 500) as u16);
+                    sent += 1;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            sent
+        });
+        for number in 0..20 {
+            let state = if number % 2 == 0 { "\"tolerated\"" } else { "\"sanctioned\"" };
+            office.configure(&POLICY.replace("\"unsanctioned\"", state));
+            let reloads = || office.text("log").matches("loaded anew").count();
+            if number % 4 < 2 {
+                assert_eq!(sensor.ask("PUT", "/-/reload").0, 200);
+            } else {
+                sensor.signal(Signal::HUP);
+            }
+            sensor.until("it is loaded", |_| reloads() == number + 1);
+        }
+        enough.store(true, Ordering::Relaxed);
+        traffic.join().unwrap()
+    });
+    assert!(sent > 1_000, "{sent} are no traffic");
+    let seen = |row: &str| sensor.metric(&format!("saastap_capture_{row}_total"));
+    sensor.until("all are seen", |_| seen("packets") >= Some(sent as f64));
+    assert_eq!(seen("packets"), Some(sent as f64));
+    assert_eq!(seen("kernel_dropped_packets"), Some(0.0));
+    sensor.stop();
+    // Not only captured, but counted to flows.
+    let flows = office.text("flows");
+    let flows = flows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let counted: u64 = flows.map(|flow| flow["sent"]["packets"].as_u64().unwrap()).sum();
+    assert_eq!(counted, sent);
+}
+
+fn state(sensor: &Sensor<'_>) -> String {
+    sensor.usage("anydesk").unwrap()["state"].as_str().unwrap().to_owned()
+}
+
+const SUCCESSFUL: &str = "saastap_config_last_reload_successful";

@@ -1,0 +1,100 @@
+//! What is known and owed outlives a stop, a kill and a damaged store.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use super::sensor::{Office, POLICY};
+use super::wire::Wire;
+
+#[test]
+fn usage_and_cases_survive_a_stop() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new("");
+    let alerts = office.path("alerts.jsonl");
+    office.configure(&format!("{POLICY}\n{}", file_sink("file", alerts.to_str().unwrap())));
+    let mut sender = wire.sender();
+    let sensor = office.run(&wire.near);
+    let sent = Some(sender.play("anydesk-session", 50) as f64);
+    sensor.until("it is told", |_| office.findings("alerts.jsonl").len() == 1);
+    sensor.until("all is seen", |s| s.metric(PACKETS) == sent);
+    sensor.stop();
+    let read = office
+        .program(&["read", "--json", super::wire::recorded("anydesk-session").to_str().unwrap()])
+        .output()
+        .unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
+
+    let sensor = office.run(&wire.near);
+    let kept = sensor.usage("anydesk").expect("the use is still known");
+    for fact in ["flows", "sent", "received", "clients", "state", "role", "group"] {
+        assert_eq!(kept[fact], read["usage"][0][fact], "{fact}");
+    }
+    sender.play("anydesk-session", 50);
+    sensor.until("a new flow is counted", |s| s.usage("anydesk").unwrap()["flows"] == 2);
+    sensor.until("all of it is seen", |s| s.metric(PACKETS) == sent);
+    let again = sensor.usage("anydesk").unwrap();
+    assert_eq!(again["clients"], 1, "the pseudonym is still the same");
+    let twice = 2 * kept["sent"].as_u64().unwrap();
+    sensor.stop();
+    assert_eq!(office.findings("alerts.jsonl").len(), 1, "its window is not over");
+
+    let sensor = office.run(&wire.near);
+    assert_eq!(sensor.usage("anydesk").unwrap()["sent"], twice);
+    sensor.stop();
+}
+
+#[test]
+fn what_was_accepted_is_told_after_a_kill() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new("");
+    // The second file cannot be written before its folder is there.
+    let (up, down) = (office.path("up.jsonl"), office.path("later/down.jsonl"));
+    let sinks = [("up", &up), ("down", &down)].map(|(n, p)| file_sink(n, p.to_str().unwrap()));
+    office.configure(&format!("{POLICY}\n{}", sinks.concat()));
+    let sensor = office.run(&wire.near);
+    wire.sender().play("anydesk-session", 50);
+    sensor.until("it is accepted", |s| {
+        s.metric("saastap_findings_total{finding=\"unsanctioned_use\"}") == Some(1.0)
+    });
+    sensor.signal(Signal::KILL);
+    assert_eq!(sensor.end().code(), None, "killed");
+    assert_eq!(office.findings("later/down.jsonl").len(), 0);
+
+    fs::create_dir(office.path("later")).unwrap();
+    let sensor = office.run(&wire.near);
+    for file in ["up.jsonl", "later/down.jsonl"] {
+        sensor.until(file, |_| !office.findings(file).is_empty());
+    }
+    sensor.stop();
+    let (up, down) = (office.findings("up.jsonl"), office.findings("later/down.jsonl"));
+    assert_eq!(down.len(), 1, "nothing was acknowledged before the kill, so it is told once");
+    assert!((1..=2).contains(&up.len()), "once, or twice where the kill came before the receipt");
+    assert!(up.iter().all(|event| *event == down[0]), "as it was accepted");
+    assert_eq!(down[0]["finding"]["id"], "unsanctioned_use");
+}
+
+#[test]
+fn a_damaged_store_is_set_aside() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new(POLICY);
+    office.run(&wire.near).stop();
+    let store = office.path("state/saastap.db");
+    let garbage = b"no database ".repeat(1_000);
+    fs::write(&store, &garbage).unwrap();
+    let sensor = office.run(&wire.near);
+    assert!(office.text("log").contains("saastap.db was damaged: it lies now at "));
+    wire.sender().play("anydesk-session", 50);
+    sensor.until("it counts", |s| s.usage("anydesk").is_some());
+    sensor.stop();
+    let files = fs::read_dir(office.path("state")).unwrap().map(|f| f.unwrap().path());
+    let aside: Vec<_> = files.filter(|f| fs::read(f).unwrap() == garbage).collect();
+    assert_eq!(aside.len(), 1, "what was damaged is kept");
+    assert_ne!(aside[0], store);
+}
+
+const PACKETS: &str = "saastap_capture_packets_total";
+
+fn file_sink(name: &str, path: &str) -> String {
+    format!("[[sink]]\nname = '{name}'\nkind = 'file'\npath = '{path}'\n")
+}

@@ -1,0 +1,104 @@
+//! A veth pair made by a test, and recorded frames put into its far end.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pcap::{Active, Capture};
+
+/// Without addresses: what is put into the far end comes out of the near end, and goes no farther.
+pub struct Wire {
+    pub near: String,
+    far: String,
+}
+
+impl Wire {
+    /// `None` where interfaces cannot be made; the reason goes to stderr.
+    pub fn new() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{:x}{serial}", std::process::id() % 0xff_ffff);
+        let wire = Self { near: format!("sdn{name}"), far: format!("sdf{name}") };
+        let pair = ["link", "add", &wire.near, "type", "veth", "peer", "name", &wire.far];
+        if let Err(why) = run("ip", &pair) {
+            skipped("cannot make a veth pair", &why);
+            return None;
+        }
+        for end in [&wire.near, &wire.far] {
+            // The kernel has nothing to say of its own: no neighbour discovery between the frames of a test.
+            let quiet = format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6");
+            if Path::new(&quiet).exists() {
+                std::fs::write(&quiet, "1").unwrap();
+            }
+        }
+        wire.set("up");
+        Some(wire)
+    }
+
+    /// `up` or `down`, of both ends.
+    pub fn set(&self, state: &str) {
+        for end in [&self.near, &self.far] {
+            run("ip", &["link", "set", end, state]).unwrap();
+        }
+    }
+
+    pub fn sender(&self) -> Sender {
+        Sender(Capture::from_device(self.far.as_str()).unwrap().open().unwrap())
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let _ = run("ip", &["link", "del", &self.near]);
+    }
+}
+
+pub struct Sender(Capture<Active>);
+
+impl Sender {
+    /// Plays a capture with its gaps divided by `faster`; how many frames it has.
+    pub fn play(&mut self, capture: &str, faster: u32) -> u64 {
+        let mut file = Capture::from_file(recorded(capture)).unwrap();
+        let (start, mut first, mut frames) = (Instant::now(), None, 0);
+        while let Ok(packet) = file.next_packet() {
+            let at = packet.header.ts;
+            let at = Duration::new(at.tv_sec as u64, at.tv_usec as u32 * 1_000);
+            let due = (at - *first.get_or_insert(at)) / faster;
+            thread::sleep(due.saturating_sub(start.elapsed()));
+            self.0.sendpacket(packet.data).unwrap();
+            frames += 1;
+        }
+        assert!(frames > 0, "{capture} is empty");
+        frames
+    }
+
+    /// One UDP datagram from port `port` of 198.18.0.2 to port 7777 of 198.18.0.1 (RFC 2544).
+    pub fn datagram(&mut self, port: u16) {
+        let mut frame = vec![2, 0, 0xc6, 0x12, 0, 1, 2, 0, 0xc6, 0x12, 0, 2];
+        frame.extend([8, 0, 0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0]);
+        frame.extend([198, 18, 0, 2, 198, 18, 0, 1]);
+        frame.extend(port.to_be_bytes());
+        frame.extend([0x1e, 0x61, 0, 8, 0, 0]); // no checksum
+        self.0.sendpacket(frame).unwrap();
+    }
+}
+
+/// The file of a capture in tests/captures.
+pub fn recorded(capture: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures").join(format!("{capture}.pcap"))
+}
+
+/// Straight to stderr: what the macros print, the test harness keeps to itself.
+pub fn skipped(what: &str, why: &str) {
+    let line = format!("SKIPPED: {what}: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+pub fn run(program: &str, args: &[&str]) -> Result<(), String> {
+    let Output { status, stderr, .. } =
+        Command::new(program).args(args).output().map_err(|e| format!("{program}: {e}"))?;
+    if status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&stderr).trim().to_owned()) }
+}
