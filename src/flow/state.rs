@@ -259,8 +259,13 @@ impl<S> Flow<S> {
         self.last.plus(Duration::from_secs(seconds.into()))
     }
 
+    /// Both ends said FIN, or one RST.
+    pub const fn is_closed(&self) -> bool {
+        self.closed.is_closed()
+    }
+
     pub const fn end_by_silence(&self) -> End {
-        if self.closed.is_closed() { End::Closed } else { End::Idle }
+        if self.is_closed() { End::Closed } else { End::Idle }
     }
 
     /// When this flow wants to be looked at next, whatever comes.

@@ -93,9 +93,11 @@ impl Feed {
         Ok(Self { merger: Merger::new(rings), threads, counted, shared })
     }
 
-    /// Octets that the threads of `workers` workers can hold at most.
+    /// Octets that the threads of `workers` workers can hold at most, and the collector for their flows.
     pub fn memory(options: &Options, workers: usize) -> u64 {
-        let one = Worker::<RingOutlet>::memory(options) + super::ring::memory();
+        let one = Worker::<RingOutlet>::memory(options)
+            + super::ring::memory()
+            + u64::from(options.max_flows) * super::record::MEMORY;
         let lanes = if workers > 1 { shard::memory(workers) } else { 0 };
         one * workers.max(1) as u64 + lanes
     }

@@ -1,5 +1,6 @@
 //! Reads captures from beginning to end: the pipeline of the daemon without store and sinks, the same result every time.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,12 +11,12 @@ use super::feed::Feed;
 use super::reader::{Taker, read};
 use super::ring::PAUSE;
 use super::rules::InForce;
-use super::update::Update;
+use super::update::{Outlet, Update};
 use super::worker::{Moment, Worker};
 use crate::alert::{self, Cases, Event, Sensor};
 use crate::capture::{self, Source};
 use crate::config::Config;
-use crate::count::Cells;
+use crate::count::{Cells, Counted};
 use crate::decode::Segment;
 use crate::export::Metrics;
 use crate::fault::{Fault, Faults};
@@ -103,17 +104,21 @@ fn inline(
     collector: Collector,
     progress: Progress<'_>,
 ) -> Result<Outcome, capture::Error> {
-    let worker = Worker::new(&config.flow, Vec::new());
-    let mut one = Inline { worker, collector, events: Vec::new(), progress, done: (0, 0) };
-    let mut last = (0, 0);
+    let done = Cell::new((0, 0));
+    let outlet = Straight { collector, events: Vec::new(), progress, done: &done };
+    let worker = Worker::new(&config.flow, outlet);
+    let counted = worker.counted();
+    let mut one = Inline { worker };
     let stop = AtomicBool::new(false);
     let refusals = Cells::new();
     read(source.as_mut(), &mut one, &refusals, &stop, |source| {
-        last = source.progress().unwrap_or(last);
+        done.set(source.progress().unwrap_or(done.get()));
     })?;
-    let Inline { mut collector, events, progress, .. } = one;
-    progress(&mut collector, last);
-    Ok(Outcome { collector, events, notices: source.notices() })
+    let Straight { mut collector, events, progress, .. } = one.worker.outlet;
+    progress(&mut collector, done.get());
+    let mut notices = source.notices();
+    notices.extend(shortfalls(&counted));
+    Ok(Outcome { collector, events, notices })
 }
 
 fn several(
@@ -143,7 +148,9 @@ fn several(
             thread::sleep(PAUSE);
         }
     }
-    let notices = feed.join()?;
+    let counted = std::mem::take(&mut feed.counted);
+    let mut notices = feed.join()?;
+    notices.extend(shortfalls(&counted));
     Ok(Outcome { collector, events, notices })
 }
 
@@ -155,43 +162,79 @@ fn settle(collector: &mut Collector, events: &mut Vec<Event>) {
     }
 }
 
+/// What was given up because a bound was reached, and which option raises it.
+fn shortfalls(counted: &[Arc<dyn Counted>]) -> Vec<String> {
+    let sum = |name: &str| -> u64 {
+        let of = |cells: &Arc<dyn Counted>| -> u64 {
+            let rows = cells.rows().iter().enumerate().filter(|(_, row)| row.name == name);
+            rows.map(|(index, _)| cells.value(index)).sum()
+        };
+        counted.iter().map(of).sum()
+    };
+    let told = SHORTFALLS.iter().map(|(name, what)| (sum(name), what));
+    told.filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
+}
+
+/// Counters that tell of results lost to a bound, in the words of a notice.
+const SHORTFALLS: [(&str, &str); 2] = [
+    (
+        "saastap_worker_flows_evicted_total",
+        "flows were told before they ended, because the flow table was full\n  mend: raise \
+         flow.max_flows, or take more workers",
+    ),
+    (
+        "saastap_flow_openings_shed_total",
+        "flows were no longer looked at for a name, because the memory for openings was used \
+         up\n  mend: raise flow.opening_pool_mib",
+    ),
+];
+
 /// One worker and the collector on the reader's thread.
 struct Inline<'a> {
-    worker: Worker<Vec<Update>>,
+    worker: Worker<Straight<'a>>,
+}
+
+/// Hands each update to the collector as it is said: none ever waits in memory, however many flows end at once.
+struct Straight<'a> {
     collector: Collector,
     events: Vec<Event>,
     progress: Progress<'a>,
-    done: (u64, u64),
+    done: &'a Cell<(u64, u64)>,
 }
 
-impl Inline<'_> {
-    fn collect(&mut self) {
-        if self.worker.outlet.is_empty() {
-            return;
-        }
-        for update in self.worker.outlet.drain(..) {
-            self.collector.take(0, update);
-        }
+/// Lines that wait to be printed: a capture may hold any number of flows between two ticks.
+const LINES: usize = 1_024;
+
+impl Straight<'_> {
+    fn tell(&mut self) {
+        (self.progress)(&mut self.collector, self.done.get());
+    }
+}
+
+impl Outlet for Straight<'_> {
+    fn push(&mut self, update: Update) -> Result<(), Update> {
+        self.collector.take(0, update);
         if !self.collector.raised.is_empty() {
             settle(&mut self.collector, &mut self.events);
         }
+        if self.collector.lines.len() >= LINES {
+            self.tell();
+        }
+        Ok(())
     }
 }
 
 impl Taker for Inline<'_> {
     fn segment(&mut self, moment: Moment, frame: u64, segment: &Segment<'_>) {
         self.worker.segment(moment, frame, segment);
-        self.collect();
     }
 
     fn tick(&mut self, moment: Moment) {
         self.worker.tick(moment, true);
-        self.collect();
-        (self.progress)(&mut self.collector, self.done);
+        self.worker.outlet.tell();
     }
 
     fn finish(&mut self, moment: Moment) {
         self.worker.finish(moment);
-        self.collect();
     }
 }

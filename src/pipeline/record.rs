@@ -64,6 +64,10 @@ const MAX_NAMES: usize = 64;
 /// DNS messages of one flow that wait for its line; a resolver's flow is told in parts of so many.
 pub const DNS_PART: usize = 32;
 
+/// Octets that the collector keeps of one live flow: its record, the place of that in a vector that grows by doubling, and
+/// one name of a usual length with what else its hello said.
+pub const MEMORY: u64 = (size_of::<Record>() + 16 + 2 * size_of::<usize>() + 192) as u64;
+
 impl Record {
     pub fn new(generation: u32, id: u64, ends: Ends) -> Self {
         Self {
@@ -89,8 +93,12 @@ impl Record {
         self.received.packets += delta.received.packets;
     }
 
-    /// Takes evidence; the host name that it gives the flow, if it does. `keep` is off where no line will be printed.
+    /// Takes evidence; the host name that it gives the flow, if it does. `keep` is off where no line will be printed: then
+    /// one name is enough to know that there was any.
     pub fn learn(&mut self, evidence: Evidence, keep: bool) -> Option<Name> {
+        if !keep {
+            self.names.truncate(1);
+        }
         match evidence {
             Evidence::Tls(hello) => {
                 let name = hello.sni.as_deref().map(|sni| self.name("tls_sni", sni));

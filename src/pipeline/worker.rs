@@ -163,7 +163,8 @@ impl<O: Outlet> Worker<O> {
         for _ in 0..FINAL_TRIES {
             self.push_residue();
             for slot in self.table.all() {
-                self.end(slot, End::Stopped);
+                let over = self.table.flow(slot).is_some_and(Flow::is_closed);
+                self.end(slot, if over { End::Closed } else { End::Stopped });
             }
             if self.drain_backlog() && self.table.is_empty() && self.residue.is_empty() {
                 break;

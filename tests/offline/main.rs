@@ -1,0 +1,14 @@
+//! The program as its user runs it, on files: what it prints, what it refuses, what it survives and what memory it takes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods)] // a run that hangs is ended by the clock
+
+mod again;
+mod bounds;
+mod cases;
+mod configuration;
+mod hostile;
+mod misuse;
+mod office;
+mod program;
+mod streams;
