@@ -9,6 +9,7 @@ use toml::Spanned;
 use crate::fault::{Fault, Faults};
 use crate::identity::Vantage;
 use crate::policy::{GroupOptions, OwnOptions, RuleOptions};
+use crate::store::Store;
 use crate::{alert, capture, export, flow, identity, policy, signature, usage};
 
 /// `saastap.toml`. Every key has a default; unknown keys are refused.
@@ -149,6 +150,7 @@ impl Config {
             ("client names", self.privacy.memory()),
             ("usage inventory", self.usage.memory()),
             ("cases and outbox", self.alert.memory()),
+            ("store's cache", Store::MEMORY),
             ("metric series", self.metrics.memory()),
             ("web connections", self.web.memory()),
         ]
@@ -197,8 +199,6 @@ fn remedy(message: &str) -> &'static str {
         "write one of the names that are expected there; config/saastap.toml shows every key"
     } else if message.contains("invalid type") || message.contains("invalid value") {
         "write a value of the type that is expected there; config/saastap.toml shows every key"
-    } else if message.contains("was meant") || message.contains("network") {
-        "write the network as it is meant: its first address and the length of its prefix"
     } else if message.contains("missing field") {
         "add the key; config/saastap.toml shows every table"
     } else {

@@ -52,6 +52,12 @@ struct Seen {
 /// Clients that the coverage tells apart: a scan of a network from outside must not fill the memory.
 const MAX_CLIENTS: usize = 262_144;
 
+/// Octets of one of them: a hash and a tag, in a table that may be half empty, and once more while it grows.
+const CLIENT_OCTETS: usize = 27;
+
+/// Octets that the collector can hold beside its records of live flows.
+pub const MEMORY: u64 = (MAX_CLIENTS * CLIENT_OCTETS) as u64;
+
 /// What the collector is made of.
 pub struct Parts {
     pub rules: Arc<InForce>,

@@ -23,11 +23,15 @@ pub struct Record {
     pub generation: u32,
     pub id: u64,
     pub ends: Ends,
+    /// Something named it that is not a DNS question in it.
+    named: bool,
+    has_hello: bool,
+    /// For its line alone: these three stay empty where none will be printed.
     names: Vec<Name>,
     dns: Vec<DnsMessage>,
+    hello: Option<ClientHello>,
     /// Lines already printed of a long DNS flow.
     parts: u32,
-    hello: Option<ClientHello>,
     pub contact: Option<Contact>,
     /// Its client is none of those whose use is counted.
     pub left_out: Option<&'static str>,
@@ -74,10 +78,12 @@ impl Record {
             generation,
             id,
             ends,
+            named: false,
+            has_hello: false,
             names: Vec::new(),
             dns: Vec::new(),
-            parts: 0,
             hello: None,
+            parts: 0,
             contact: None,
             left_out: None,
             pending: Delta::default(),
@@ -93,46 +99,48 @@ impl Record {
         self.received.packets += delta.received.packets;
     }
 
-    /// Takes evidence; the host name that it gives the flow, if it does. `keep` is off where no line will be printed: then
-    /// one name is enough to know that there was any.
+    /// Takes evidence; the host name that it gives the flow, if it does. `keep` is off where no line will be printed.
     pub fn learn(&mut self, evidence: Evidence, keep: bool) -> Option<Name> {
-        if !keep {
-            self.names.truncate(1);
-        }
-        match evidence {
+        let name = match evidence {
             Evidence::Tls(hello) => {
-                let name = hello.sni.as_deref().map(|sni| self.name("tls_sni", sni));
-                self.hello = Some(hello);
+                let name = hello.sni.as_deref().map(|sni| self.name("tls_sni", sni, keep));
+                self.has_hello = true;
+                if keep {
+                    self.hello = Some(hello);
+                }
                 name
             }
             Evidence::Http(request) => {
                 let host = request.host.as_deref()?;
-                // The line shows the authority as it was sent, with its port; signatures know hosts alone.
-                if let Some(port) = request.port {
-                    self.name("http_host", &format!("{host}:{port}"));
-                    return Some(Name { via: "http_host", name: Arc::from(host) });
+                match request.port {
+                    // The line shows the authority as it was sent, with its port; signatures know hosts alone.
+                    Some(port) if keep => {
+                        self.name("http_host", &format!("{host}:{port}"), keep);
+                        Some(Name { via: "http_host", name: Arc::from(host) })
+                    }
+                    _ => Some(self.name("http_host", host, keep)),
                 }
-                Some(self.name("http_host", host))
             }
             Evidence::Dns(message) => {
                 if keep {
                     if !message.question.is_empty() {
-                        self.name("dns_query", &message.question);
+                        self.name("dns_query", &message.question, keep);
                     }
                     self.dns.push(message);
                 }
                 None
             }
-        }
+        };
+        self.named |= name.is_some();
+        name
     }
 
     pub fn has_full_part(&self) -> bool {
         self.dns.len() >= DNS_PART
     }
 
-    /// Whether something named the flow that is not a DNS question in it.
-    pub fn is_named(&self) -> bool {
-        self.names.iter().any(|n| n.via != "dns_query")
+    pub const fn is_named(&self) -> bool {
+        self.named
     }
 
     /// How the octets of a named flow count in visibility.
@@ -144,16 +152,16 @@ impl Record {
         }
     }
 
-    pub fn has_hello(&self) -> bool {
-        self.hello.is_some()
+    pub const fn has_hello(&self) -> bool {
+        self.has_hello
     }
 
-    fn name(&mut self, via: &'static str, name: &str) -> Name {
+    fn name(&mut self, via: &'static str, name: &str, keep: bool) -> Name {
         if let Some(known) = self.names.iter().find(|n| n.via == via && &*n.name == name) {
             return known.clone();
         }
         let name = Name { via, name: Arc::from(name) };
-        if self.names.len() < MAX_NAMES {
+        if keep && self.names.len() < MAX_NAMES {
             self.names.push(name.clone());
         }
         name
@@ -179,7 +187,7 @@ impl Record {
             dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
             alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
             tls_versions: self.hello.as_ref().map(|h| h.versions.clone()).unwrap_or_default(),
-            ech: self.hello.as_ref().map(|h| h.ech),
+            ech: self.hello.as_ref().map_or(Ech::None, |h| h.ech),
             sent: self.sent,
             received: self.received,
             vendor: contact.map(|c| c.verdict.vendor.id.clone()),
@@ -216,8 +224,7 @@ pub struct FlowLine {
     alpn: Vec<Box<str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tls_versions: Vec<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ech: Option<Ech>,
+    ech: Ech,
     sent: Tally,
     received: Tally,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -313,6 +320,39 @@ pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Address;
+    use crate::sniff::HttpRequest;
+
+    fn record() -> Record {
+        let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 80 };
+        let ends = Ends { client: end, server: end, transport: Transport::Tcp };
+        Record::new(0, 1, ends)
+    }
+
+    fn request(host: &str) -> Evidence {
+        Evidence::Http(HttpRequest { host: Some(host.into()), ..HttpRequest::default() })
+    }
+
+    #[test]
+    fn a_flow_without_a_line_keeps_no_names() {
+        let (mut without, mut with) = (record(), record());
+        for i in 0..100 {
+            let host = format!("h{i}.example");
+            assert_eq!(&*without.learn(request(&host), false).unwrap().name, host);
+            with.learn(request(&host), true);
+        }
+        without.learn(Evidence::Tls(ClientHello::default()), false);
+        assert_eq!((without.names.len(), with.names.len()), (0, MAX_NAMES));
+        assert!(without.hello.is_none() && without.has_hello() && without.is_named());
+    }
+
+    #[test]
+    fn a_part_of_a_line_takes_no_name_from_its_flow() {
+        let mut record = record();
+        record.learn(request("a.example"), true);
+        record.line(Time::ZERO, None);
+        assert!(record.is_named());
+    }
 
     #[test]
     fn json_is_ascii_and_means_the_same() {

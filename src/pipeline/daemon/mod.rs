@@ -123,7 +123,6 @@ impl Daemon {
             in_force,
             metrics.clone(),
             collector.inventory.clone(),
-            &config,
         ));
         metrics.reloaded(true);
         let beat = Arc::new(Beat::default());
