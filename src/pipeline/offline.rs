@@ -138,8 +138,11 @@ fn several(
     loop {
         let over = feed.is_over();
         collector.begin_batch();
-        let taken = feed.take(BATCH, |worker, update| collector.take(worker, update));
-        settle(&mut collector, &mut events);
+        let taken = feed.take(BATCH, |worker, update| {
+            // One by one, as a single worker does: what a case says may not depend on where a batch ends.
+            collector.take(worker, update);
+            settle(&mut collector, &mut events);
+        });
         progress(&mut collector, feed.progress());
         if taken == 0 {
             if over {
@@ -214,9 +217,7 @@ impl Straight<'_> {
 impl Outlet for Straight<'_> {
     fn push(&mut self, update: Update) -> Result<(), Update> {
         self.collector.take(0, update);
-        if !self.collector.raised.is_empty() {
-            settle(&mut self.collector, &mut self.events);
-        }
+        settle(&mut self.collector, &mut self.events);
         if self.collector.lines.len() >= LINES {
             self.tell();
         }

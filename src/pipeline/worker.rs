@@ -113,7 +113,7 @@ impl<O: Outlet> Worker<O> {
                     .and_then(|flow| flow.is_over(segment, at, self.table.options()));
                 match over {
                     Some(end) => {
-                        self.end(slot, end);
+                        self.end_or_drop(slot, end);
                         self.begin(key, sender, segment, frame)
                     }
                     None => slot,
@@ -179,12 +179,7 @@ impl<O: Outlet> Worker<O> {
             && let Some(victim) = self.table.victim()
         {
             self.shed.add(Shed::Evicted, 1);
-            if !self.end(victim, End::Evicted) {
-                // The collector is behind as well: the octets are kept, the flow is not.
-                if let Some(flow) = self.table.remove(victim) {
-                    self.residue.add(flow.unreported());
-                }
-            }
+            self.end_or_drop(victim, End::Evicted);
         }
         self.cells.add(Counter::Started, 1);
         let slot = self.table.insert(key, sender, segment, self.moment.at, frame);
@@ -421,6 +416,18 @@ impl<O: Outlet> Worker<O> {
         self.table.remove(slot);
         self.cells.add(end.counter(), 1);
         true
+    }
+
+    /// Ends a flow whose slot or key is needed now.
+    fn end_or_drop(&mut self, slot: u32, end: End) {
+        if self.end(slot, end) {
+            return;
+        }
+        // The collector is behind as well: the octets are kept, the flow is not.
+        if let Some(flow) = self.table.remove(slot) {
+            self.residue.add(flow.unreported());
+            self.cells.add(end.counter(), 1);
+        }
     }
 
     fn update(&self, slot: u32, what: What) -> Option<Update> {

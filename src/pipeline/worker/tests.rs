@@ -375,3 +375,39 @@ fn a_late_syn_leaves_nothing_in_the_sum_of_openings() {
     assert_eq!(wire.ends().len(), 20);
     assert_eq!(wire.worker.table.opening_bytes(), 0);
 }
+
+/// A ring that is full for ever.
+struct Full;
+
+impl Outlet for Full {
+    fn push(&mut self, update: Update) -> Result<(), Update> {
+        Err(update)
+    }
+}
+
+#[test]
+fn a_reused_key_is_in_the_table_once_although_its_end_cannot_be_told() {
+    let mut worker = Worker::new(&Options::default(), Full);
+    let what = || What::Tick;
+    let wait =
+        || Update { ordinal: 0, at: Time::ZERO, slot: 0, generation: 0, id: 0, what: what() };
+    worker.backlog.extend((0..BACKLOG).map(|_| wait()));
+    let mut reset = flags(2, false, true);
+    reset.rst = true;
+    for (frame, tcp) in (1..).zip([flags(1, true, false), reset, flags(9, true, false)]) {
+        let segment = Segment {
+            source: client(40_000),
+            destination: SERVER,
+            transport: Transport::Tcp,
+            tcp: Some(tcp),
+            vlan: None,
+            payload: b"",
+            payload_len: 0,
+            wire_len: 60,
+        };
+        worker.segment(Moment { at: Time::from_secs(1), ordinal: frame }, frame, &segment);
+    }
+    assert_eq!(worker.table.len(), 1);
+    assert_eq!(worker.residue.sent.bytes, 120, "of the flow that was reset");
+    assert_eq!(worker.cells.get(Counter::EndedClosed), 1);
+}
