@@ -85,6 +85,12 @@ impl Outbox {
         self.hand_over_again();
     }
 
+    /// Whether the store has not yet committed what [`keep`](Self::keep) gave it before: then more is better left where it
+    /// is bounded, or a full disk would fill the memory.
+    pub fn is_behind(&self) -> bool {
+        self.rows.len() >= KEPT_BATCHES
+    }
+
     /// Takes the store's answers: tells `cases` what was accepted, and wakes the sinks.
     pub fn poll(&mut self, cases: &mut Cases) {
         let mut news = false;
@@ -313,6 +319,8 @@ impl Carrier {
     }
 }
 
+/// Batches of rows that wait for the store. One is the rule, as it commits within a second.
+const KEPT_BATCHES: usize = 4;
 /// Messages taken from the store at a time, and at most written without an acknowledgment.
 const BATCH: u32 = 256;
 const MAX_FLIGHT: usize = 2_048;
@@ -344,4 +352,29 @@ fn now_nanos() -> u64 {
 
 fn instant() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::count::Cells;
+    use crate::store::Store;
+
+    #[test]
+    fn rows_that_the_store_has_not_taken_hold_up_what_comes_after() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (writer, answers) = Store::memory().unwrap().start(16, Cells::new()).unwrap();
+        let mut outbox = Outbox::start(Vec::new(), writer.clone(), answers, runtime.handle());
+        let row = || vec![Row { key: "known/x".into(), value: Some("{}".into()) }];
+        for _ in 0..KEPT_BATCHES {
+            assert!(!outbox.is_behind());
+            outbox.keep(row(), Vec::new());
+        }
+        assert!(outbox.is_behind());
+        writer.flush();
+        let sensor = Sensor::default();
+        let mut cases = Cases::new(super::super::Options::default(), sensor, Cells::new());
+        outbox.poll(&mut cases);
+        assert!(!outbox.is_behind());
+    }
 }

@@ -205,7 +205,7 @@ impl Daemon {
         for notice in self.feed.notices() {
             tracing::warn!("{notice}");
         }
-        if second.is_multiple_of(SAVE_SECONDS) {
+        if second.is_multiple_of(SAVE_SECONDS) && !self.outbox.is_behind() {
             let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
             self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
         }
