@@ -137,8 +137,7 @@ impl<S> Flow<S> {
             if tcp.syn {
                 self.syn_seen = true;
                 if !self.client_settled {
-                    self.client = if tcp.ack { sender.other() } else { sender };
-                    self.client_settled = true;
+                    self.client_is(if tcp.ack { sender.other() } else { sender });
                 }
                 if let Some(openings) = &mut self.openings {
                     openings.of_mut(sender).begins_at(tcp.sequence.wrapping_add(1));
@@ -222,10 +221,23 @@ impl<S> Flow<S> {
     /// What the openings said shows that client and server were taken for each other.
     pub fn swap_ends(&mut self) {
         if !self.client_settled {
-            self.client = self.client.other();
-            std::mem::swap(&mut self.unreported.sent, &mut self.unreported.received);
+            self.client_is(self.client.other());
         }
+    }
+
+    /// Settles which end is the client. Where the other was taken for it, what it sent was received, and the rhythm was not
+    /// the client's.
+    fn client_is(&mut self, client: Side) {
         self.client_settled = true;
+        if client == self.client {
+            return;
+        }
+        self.client = client;
+        let delta = &mut self.unreported;
+        std::mem::swap(&mut delta.sent, &mut delta.received);
+        (delta.minute, delta.minute_payload, delta.minute_bursts) = (0, 0, 0);
+        self.answered |= delta.received.packets > 0;
+        self.rhythm = Rhythm::default();
     }
 
     /// Whether `segment` belongs to another conversation between the same ends: a SYN after the end, or after the time in

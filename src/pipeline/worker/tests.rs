@@ -411,3 +411,19 @@ fn a_reused_key_is_in_the_table_once_although_its_end_cannot_be_told() {
     assert_eq!(worker.residue.sent.bytes, 120, "of the flow that was reset");
     assert_eq!(worker.cells.get(Counter::EndedClosed), 1);
 }
+
+#[test]
+fn a_late_syn_turns_what_was_counted_before_it() {
+    let mut wire = Wire::new(&Options::default());
+    let [me, other] =
+        [7, 8].map(|last| Endpoint { ip: Address::v4([192, 0, 2, last]), port: 9_000 });
+    wire.send(other, me, flags(78, false, true), &[0x55; 3_000]);
+    wire.send(me, other, flags(1, true, false), b"");
+    wire.wait(1_000);
+    wire.wait(1);
+    let ends = wire.ends();
+    let [ended] = ends.as_slice() else { panic!("{ends:?}") };
+    assert_eq!(ended.ends.client, me);
+    assert_eq!((ended.delta.sent.bytes, ended.delta.received.bytes), (54, 3_054));
+    assert_eq!(ended.delta.minute_payload, 0, "no activity of the client");
+}
