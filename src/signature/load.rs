@@ -210,7 +210,8 @@ fn build(sources: &[Source], mut faults: Vec<Fault>) -> Result<Catalog, Faults> 
 /// No name of a kind is claimed twice.
 fn claims(entries: &[Entry], faults: &mut Vec<Fault>) {
     let mut seen: HashMap<(Kind, &str), Vec<(&Entry, &Match)>> = HashMap::new();
-    for entry in entries {
+    // Shipped ones first: a person is told of the file that can be mended.
+    for entry in entries.iter().filter(|e| !e.own).chain(entries.iter().filter(|e| e.own)) {
         for rule in &entry.matches {
             let others = seen.entry((rule.kind, &rule.value)).or_default();
             let rival = others.iter().find(|(e, m)| {

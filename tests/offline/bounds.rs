@@ -174,3 +174,11 @@ fn record(out: &mut Vec<u8>, at: u64, flow: u32, (sequence, flags): (u32, u8), p
     out.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
     out.extend(payload);
 }
+
+/// A capture of one flow whose client sends `payload`.
+pub fn conversation(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let flood = Flood { flows: 1, each_second: 1, payload: payload.to_vec(), again: false };
+    flood.write(&mut bytes);
+    bytes
+}
