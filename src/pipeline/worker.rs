@@ -1,5 +1,7 @@
 //! One worker: owns its flows from the segment to the evidence; no lock, no I/O, no clock but the packets'.
 
+mod reading;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -7,8 +9,8 @@ use super::ring::{PAUSE, RingOutlet};
 use super::update::{Ended, Outlet, Sight, Update, What};
 use crate::count::{Cells, Counted};
 use crate::decode::{Segment, Transport};
-use crate::flow::{Counter, Delta, End, Flow, Key, Options, Placed, Side, Table};
-use crate::sniff::{self, Evidence, Openings, Progress, Wants};
+use crate::flow::{Counter, Delta, End, Flow, Key, Options, Side, Table};
+use crate::sniff::{self, Evidence, Progress};
 use crate::time::Time;
 
 pub struct Worker<O> {
@@ -62,9 +64,6 @@ const BACKLOG: usize = 65_536;
 
 /// Waits for a collector that takes nothing before the last updates are given up: ten seconds.
 const FINAL_TRIES: u32 = 50_000;
-
-/// Segments looked at where the beginning of the stream is only guessed: reordering on a span port spans a few frames.
-const GUESSES: u8 = 8;
 
 impl Worker<RingOutlet> {
     /// Tells the collector that everything up to `ordinal` was said, unless something still waits for room.
@@ -211,159 +210,6 @@ impl<O: Outlet> Worker<O> {
             self.report(slot);
         }
         self.table.file(slot, now);
-    }
-
-    /// A later request of an HTTP/1 connection: only where a segment starts with a method.
-    fn begins_request(&self, slot: u32, sender: Side, segment: &Segment<'_>) -> bool {
-        self.table.flow(slot).is_some_and(|flow| {
-            flow.progress.http
-                && flow.openings.is_none()
-                && sender == flow.client()
-                && sniff::http::begins_with_method(segment.payload)
-        })
-    }
-
-    fn read_stream(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
-        if segment.payload.is_empty() {
-            return;
-        }
-        let limit = self.table.options().opening_limit();
-        let Some(flow) = self.table.flow_mut(slot) else { return };
-        let Some(openings) = flow.openings.as_mut() else { return };
-        let first = openings.held() == 0;
-        let placed = openings.place(segment, sender, limit);
-        let certain = openings.of(sender).is_certain();
-        if placed == Placed::TooManyHoles {
-            self.cells.add(Counter::OpeningHoles, 1);
-        }
-        if !certain && flow.progress.sight == Sight::Pending {
-            // An earlier segment may still come: what was said of a guessed beginning is asked again.
-            flow.progress.progress = Progress::default();
-            flow.progress.guesses = flow.progress.guesses.saturating_add(1);
-        }
-        let guessing = !certain && flow.progress.guesses < GUESSES;
-        let mut wants = Wants::More;
-        if placed == Placed::Grew || (certain && placed != Placed::Same) {
-            wants = self.sniff(slot, false);
-        }
-        let flow = self.table.flow(slot);
-        let full = flow
-            .and_then(|f| f.openings.as_ref())
-            .is_some_and(|o| o.of(sender).bytes().len() >= limit);
-        self.table.note_openings(slot);
-        if first && wants == Wants::More {
-            // From now on there is a time after which it is given up.
-            self.table.file(slot, self.moment.at);
-        }
-        self.emit_found(slot);
-        match wants {
-            Wants::Met => self.close(slot, Sight::Read),
-            Wants::Nothing if !guessing => {
-                let mid = self.table.flow(slot).is_some_and(Flow::is_mid_stream);
-                self.close(slot, if mid { Sight::MidStream } else { Sight::Foreign });
-            }
-            _ if full => self.give_up(slot, Sight::Incomplete),
-            _ => {}
-        }
-        while let Some(victim) = self.table.pool_victim() {
-            self.cells.add(Counter::OpeningsShed, 1);
-            self.give_up(victim, Sight::Incomplete);
-        }
-    }
-
-    fn read_datagram(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
-        if segment.payload.is_empty() {
-            return;
-        }
-        let Some(flow) = self.table.flow_mut(slot) else { return };
-        let from_client = sender == flow.client();
-        let found = &mut self.found;
-        let wants =
-            flow.progress.progress.datagram(from_client, segment.payload, &mut |evidence| {
-                found.push(evidence);
-            });
-        flow.progress.progress.counts(|row| self.answers.add(row, 1));
-        if !self.found.is_empty() {
-            flow.progress.sight = Sight::Read;
-        }
-        match wants {
-            Wants::More => {}
-            Wants::Met => flow.progress.done = true,
-            Wants::Nothing => {
-                flow.progress.done = true;
-                if flow.progress.sight == Sight::Pending {
-                    flow.progress.sight = Sight::Foreign;
-                }
-            }
-        }
-        self.emit_found(slot);
-    }
-
-    /// Asks the sniffers; `last` where no more bytes will come.
-    fn sniff(&mut self, slot: u32, last: bool) -> Wants {
-        let Some(flow) = self.table.flow_mut(slot) else { return Wants::Met };
-        let client = flow.client();
-        let Some(openings) = flow.openings.as_ref() else { return Wants::Met };
-        let both = Openings {
-            client: openings.of(client).bytes(),
-            server: openings.of(client.other()).bytes(),
-        };
-        let progress = &mut flow.progress.progress;
-        let mut out = |evidence| self.found.push(evidence);
-        let wants =
-            if last { progress.end(&both, &mut out) } else { progress.stream(&both, &mut out) };
-        progress.counts(|row| self.answers.add(row, 1));
-        if progress.swapped() {
-            flow.swap_ends();
-        }
-        wants
-    }
-
-    /// No more can be expected: what a part of an opening says is better than nothing.
-    fn give_up(&mut self, slot: u32, sight: Sight) {
-        if self.table.flow(slot).is_some_and(|f| f.openings.is_some()) {
-            self.sniff(slot, true);
-        }
-        self.emit_found(slot);
-        let Some(flow) = self.table.flow(slot) else { return };
-        let (empty, mid) = match &flow.openings {
-            Some(o) => (o.held() == 0, flow.is_mid_stream()),
-            None => return,
-        };
-        let sight = match sight {
-            _ if empty => Sight::Empty,
-            _ if mid => Sight::MidStream,
-            sight => sight,
-        };
-        self.close(slot, sight);
-    }
-
-    fn close(&mut self, slot: u32, sight: Sight) {
-        self.table.close_openings(slot);
-        if let Some(flow) = self.table.flow_mut(slot)
-            && flow.progress.sight == Sight::Pending
-        {
-            flow.progress.sight = sight;
-        }
-    }
-
-    fn emit_found(&mut self, slot: u32) {
-        if self.found.is_empty() {
-            return;
-        }
-        let found = std::mem::take(&mut self.found);
-        for evidence in found {
-            let Some(flow) = self.table.flow_mut(slot) else { return };
-            flow.progress.sight = Sight::Read;
-            flow.progress.http |= matches!(evidence, Evidence::Http(_));
-            let what = What::Evidence(Box::new((flow.ends(), evidence)));
-            let update = self.update(slot, what);
-            if let Some(update) = update
-                && !self.push_or_keep(update)
-            {
-                self.shed.add(Shed::Evidence, 1);
-            }
-        }
     }
 
     /// Reports what a flow did; it clears its deltas only when they are on their way.
