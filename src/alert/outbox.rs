@@ -138,11 +138,16 @@ impl Outbox {
         self.lanes.iter().map(of).collect()
     }
 
+    /// Commits what was handed over, tells `cases`, and wakes the sinks. Blocks for a commit.
+    pub fn settle(&mut self, cases: &mut Cases) {
+        self.writer.flush();
+        self.poll(cases);
+    }
+
     /// Commits what was handed over, tells `cases`, and ends the tasks. What is not acknowledged stays in the store for the
     /// next run. Blocks for a commit.
     pub fn close(mut self, cases: &mut Cases) {
-        self.writer.flush();
-        self.poll(cases);
+        self.settle(cases);
         self.tasks.iter().for_each(JoinHandle::abort);
         self.writer.close();
     }

@@ -34,8 +34,7 @@ fn a_remote_session_is_told_once_within_seconds_and_names_no_address() {
     }
     assert!(start.elapsed() < Duration::from_secs(5), "late: {:?}", start.elapsed());
     let sent = playing.join().unwrap();
-    let packets = "saastap_capture_packets_total";
-    sensor.until("all frames are seen", |s| s.metric(packets) == Some(sent as f64));
+    sensor.until("all frames are seen", |s| s.metric(PACKETS) == Some(sent as f64));
     sensor.until("the page shows it", |s| s.get("/").1.contains("AnyDesk"));
 
     let finding = office.findings("alerts.jsonl").remove(0);
@@ -70,6 +69,29 @@ fn a_remote_session_is_told_once_within_seconds_and_names_no_address() {
         assert!(!text.contains(CLIENT), "{place} names the client's address");
     }
 }
+
+#[test]
+fn what_the_last_count_raises_is_sent_before_the_end() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new("");
+    let alerts = office.path("alerts.jsonl");
+    // Octets of a flow are told every ten seconds and at its end: the threshold is passed by the stop.
+    office.configure(&format!(
+        "{POLICY}\n[usage]\nuse_sent = 20_000\n\
+         [[sink]]\nname = 'file'\nkind = 'file'\npath = '{}'\n",
+        alerts.display()
+    ));
+    let sensor = office.run(&wire.near);
+    let sent = wire.sender().play("foreign-console", 50);
+    sensor.until("all frames are seen", |s| s.metric(PACKETS) == Some(sent as f64));
+    assert_eq!(office.findings("alerts.jsonl").len(), 0);
+    sensor.stop();
+    let findings = office.findings("alerts.jsonl");
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0]["finding"]["id"], "unsanctioned_tenant");
+}
+
+const PACKETS: &str = "saastap_capture_packets_total";
 
 /// Who used AnyDesk in the recorded scene.
 const CLIENT: &str = "198.18.0.2";

@@ -29,7 +29,7 @@ fn a_silent_interface_is_ready_and_its_end_is_clean() {
 
     let mut sender = wire.sender();
     for port in [4_001, 4_002, 4_001] {
-        sender.datagram(port);
+        sender.question(port);
     }
     sensor.until("the frames are seen", |s| s.metric(PACKETS) == Some(3.0));
     assert_eq!(sensor.metric("saastap_capture_kernel_dropped_packets_total"), Some(0.0));
@@ -114,7 +114,7 @@ fn an_interface_that_is_down_is_not_ready_until_it_is_back() {
     assert_eq!(sensor.get("/-/healthy").0, 200, "to start it anew would not help");
     wire.set("up");
     sensor.until("it is ready again", |s| s.get("/-/ready").0 == 200);
-    wire.sender().datagram(4_000);
+    wire.sender().question(4_000);
     sensor.until("it sees frames again", |s| s.metric(PACKETS) >= Some(1.0));
     sensor.stop();
 }

@@ -75,13 +75,20 @@ impl Sender {
         frames
     }
 
-    /// One UDP datagram from port `port` of 198.18.0.2 to port 7777 of 198.18.0.1 (RFC 2544).
-    pub fn datagram(&mut self, port: u16) {
+    /// Asks the name server 198.18.0.1 (RFC 2544) for `pPORT.example`, from port `port` of 198.18.0.2.
+    pub fn question(&mut self, port: u16) {
+        let label = format!("p{port}");
+        // An id, recursion wanted, one question (RFC 1035 section 4.1.1); type A, class IN.
+        let mut dns = vec![0x5a, 0x5a, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, label.len() as u8];
+        dns.extend(label.as_bytes());
+        dns.extend(b"\x07example\0\0\x01\0\x01");
+        let udp = 8 + dns.len() as u8;
         let mut frame = vec![2, 0, 0xc6, 0x12, 0, 1, 2, 0, 0xc6, 0x12, 0, 2];
-        frame.extend([8, 0, 0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0]);
+        frame.extend([8, 0, 0x45, 0, 0, 20 + udp, 0, 0, 0x40, 0, 64, 17, 0, 0]);
         frame.extend([198, 18, 0, 2, 198, 18, 0, 1]);
         frame.extend(port.to_be_bytes());
-        frame.extend([0x1e, 0x61, 0, 8, 0, 0]); // no checksum
+        frame.extend([0, 53, 0, udp, 0, 0]); // no checksum
+        frame.extend(dns);
         self.0.sendpacket(frame).unwrap();
     }
 }

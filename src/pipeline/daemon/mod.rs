@@ -55,6 +55,7 @@ pub struct Daemon {
     desk: Arc<Desk>,
     sinks: Arc<Sinks>,
     captured: Arc<Cells<capture::Counter>>,
+    stored: Arc<Cells<store::Counter>>,
     log: Option<FlowLog>,
     beat: Arc<Beat>,
     /// Frames come from interfaces, which may be down, and not from a file.
@@ -102,7 +103,7 @@ impl Daemon {
         let stored = Cells::<store::Counter>::new();
         metrics.register(stored.clone());
         metrics.register(captured.clone());
-        let (writer, answers) = open_store(&config, &mut collector, stored)?;
+        let (writer, answers) = open_store(&config, &mut collector, stored.clone())?;
         let listener = bind(&config.web)?;
         let log = flow_log.map(FlowLog::open).transpose()?;
 
@@ -135,8 +136,19 @@ impl Daemon {
         let _in_runtime = runtime.enter();
         spawn_signals(&runtime, &beat, &desk)?;
         drop(_in_runtime);
-        let (sinks, live) = (shown, !waits);
-        Ok(Self { runtime, collector, feed, outbox, desk, sinks, captured, log, beat, live })
+        Ok(Self {
+            runtime,
+            collector,
+            feed,
+            outbox,
+            desk,
+            sinks: shown,
+            captured,
+            stored,
+            log,
+            beat,
+            live: !waits,
+        })
     }
 
     /// What the web shows; shared with it.
@@ -243,9 +255,10 @@ impl Daemon {
             self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
         }
         // Sinks that are up get what was raised last; what they do not take in time stays in the store.
+        self.outbox.settle(&mut self.collector.cases);
         for _ in 0..LAST_LOOKS {
             self.outbox.poll(&mut self.collector.cases);
-            if self.outbox.stats().iter().all(|sink| sink.waiting == 0) {
+            if self.stored.get(store::Counter::Outbox) == 0 {
                 break;
             }
             thread::sleep(LAST_LOOK);
