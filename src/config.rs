@@ -199,6 +199,8 @@ fn remedy(message: &str) -> &'static str {
         "write one of the names that are expected there; config/saastap.toml shows every key"
     } else if message.contains("invalid type") || message.contains("invalid value") {
         "write a value of the type that is expected there; config/saastap.toml shows every key"
+    } else if message.contains("was meant") || message.contains("network") {
+        "write the network as it is meant: its first address and the length of its prefix"
     } else if message.contains("missing field") {
         "add the key; config/saastap.toml shows every table"
     } else {

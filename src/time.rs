@@ -60,6 +60,18 @@ impl Time {
     }
 }
 
+/// A time as a person reads it in a line: `2026-11-22T14:37:00Z`.
+pub struct Second(pub Time);
+
+impl fmt::Display for Second {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0.secs() as i64) {
+            Ok(stamp) => stamp.fmt(f),
+            Err(_) => write!(f, "{}s", self.0.secs()),
+        }
+    }
+}
+
 /// RFC 3339 in UTC with microseconds: `2026-11-22T14:37:00.000001Z`.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,6 +111,7 @@ mod tests {
         let time = Time::from_nanos(1_795_358_220_000_001_999);
         assert_eq!(time.to_string(), "2026-11-22T14:37:00.000001Z");
         let text = serde_json::to_string(&time).unwrap();
+        assert_eq!(Second(time).to_string(), "2026-11-22T14:37:00Z");
         let back: Time = serde_json::from_str(&text).unwrap();
         assert_eq!(back.nanos(), 1_795_358_220_000_001_000);
     }

@@ -46,7 +46,7 @@ impl Finding {
 pub static FINDINGS: &[Finding] = &[
     Finding {
         id: UNSANCTIONED_TENANT,
-        title: "Foreign instance of a vendor that the organisation has instances of its own",
+        title: "Work in somebody else's instance of a vendor of which the organisation has its own",
         definition: "Somebody works in the application of an instance that is not the organisation's, of a vendor whose own \
                      instances are declared.",
         severity: Severity::Medium,

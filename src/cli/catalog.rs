@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
+use crate::policy::nearest;
 use crate::signature::{
     Catalog, Confidence, Deployment, Entry, Expect, Match, Role, TenantVisibility,
 };
@@ -113,11 +114,9 @@ fn show(
     out: &mut impl Write,
 ) -> io::Result<Result<(), Misuse>> {
     let Some(entry) = catalog.entry(id) else {
-        let like: Vec<&str> = catalog
-            .vendors()
-            .map(|v| &*v.id)
-            .filter(|v| v.contains(id) || id.contains(v))
-            .collect();
+        let ids = || catalog.vendors().map(|v| &*v.id);
+        let mut like: Vec<&str> = ids().filter(|v| v.contains(id) || id.contains(v)).collect();
+        like.extend(nearest(id, ids()).filter(|v| !like.contains(v)));
         let mend = if like.is_empty() {
             "`saastap catalog list` shows all".to_owned()
         } else {

@@ -1,5 +1,6 @@
 //! `saastap check`: whether configuration, policy and signatures are sound, and what memory they allow for.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::Failure;
@@ -17,28 +18,31 @@ pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let rules = Rules::load(config)?;
     let sinks = Configured::read(&config.sink, &config.file, &config.text)?;
     Identity::new(&config.privacy, &config.vantage, [0; KEY_OCTETS]).map_err(Failure::misuse)?;
-    println!("configuration  {}: well", config.file);
-    println!(
+    let mut out = io::stdout().lock();
+    writeln!(out, "configuration  {}: well", config.file)?;
+    writeln!(
+        out,
         "signatures     {} vendors, version {}: well",
         rules.catalog.vendors().len(),
         rules.catalog.version()
-    );
-    println!(
+    )?;
+    writeln!(
+        out,
         "policy         {} rules, {} groups, version {}: well",
         rules.policy.rules().len(),
         rules.policy.groups().len(),
         rules.policy_version
-    );
+    )?;
     let names = sinks.iter().map(|s| format!("{} ({}, {})", s.name, s.kind, s.format.name));
-    println!("sinks          {}: well", list(names.collect()));
-    println!("interfaces     {}", list(config.capture.interfaces.clone()));
-    println!("\nmemory at most, when every bound is reached");
+    writeln!(out, "sinks          {}: well", list(names.collect()))?;
+    writeln!(out, "interfaces     {}", list(config.capture.interfaces.clone()))?;
+    writeln!(out, "\nmemory at most, when every bound is reached")?;
     let parts = config.memory(Feed::memory(&config.flow, config.sensor.workers));
     for (part, n) in &parts {
-        println!("  {part:<32} {:>10}", Octets(*n).to_string());
+        writeln!(out, "  {part:<32} {:>10}", Octets(*n).to_string())?;
     }
     let sum = parts.iter().map(|(_, n)| n).sum();
-    println!("  {:<32} {:>10}  ({sum} bytes)", "sum", Octets(sum).to_string());
+    writeln!(out, "  {:<32} {:>10}  ({sum} bytes)", "sum", Octets(sum).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -27,11 +27,8 @@ pub struct Args {
 /// Standard input that cannot be read, or standard output that cannot be written, other than a closed pipe.
 pub fn run(args: &Args, catalog: &Catalog) -> io::Result<ExitCode> {
     let out = io::BufWriter::new(io::stdout().lock());
-    match explain(args, catalog, &mut io::stdin().lock(), out) {
-        // `saastap explain - | head` has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        other => other.map(|()| ExitCode::SUCCESS),
-    }
+    explain(args, catalog, &mut io::stdin().lock(), out)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn explain(
@@ -137,6 +134,10 @@ impl<'a> Line<'a> {
 fn person(explained: &Explanation, out: &mut impl Write) -> io::Result<()> {
     // Names may come from anybody: control characters would reach the terminal.
     writeln!(out, "{}", explained.host.escape_debug())?;
+    if explained.host.is_empty() || explained.host.contains(|c: char| c.is_whitespace() || c == '/')
+    {
+        return writeln!(out, "  no host name; write it alone, as in acme.example\n");
+    }
     match (&explained.verdict, &explained.winner) {
         (Some(verdict), Some(winner)) => {
             let vendor = &verdict.vendor;

@@ -80,6 +80,8 @@ pub fn main() -> ExitCode {
     }
     match run(cli) {
         Ok(code) => code,
+        // `saastap man | head` has seen enough.
+        Err(failure) if failure.closed_pipe => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("saastap: {}", failure.words);
             // A supervisor need not try again what only a person can mend.
@@ -107,7 +109,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Man { directory } => {
             match directory {
                 Some(directory) => clap_mangen::generate_to(Cli::command(), directory)?,
-                None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
+                None => {
+                    clap_mangen::Man::new(Cli::command()).section("8").render(&mut io::stdout())?;
+                }
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -120,11 +124,13 @@ pub struct Failure {
     words: String,
     /// Arguments or configuration are wrong.
     misuse: bool,
+    /// Whoever read the output has closed it.
+    closed_pipe: bool,
 }
 
 impl Failure {
     fn misuse(words: impl Into<String>) -> Self {
-        Self { words: words.into(), misuse: true }
+        Self { words: words.into(), misuse: true, closed_pipe: false }
     }
 }
 
@@ -136,19 +142,21 @@ impl From<Faults> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self { words: error.to_string(), misuse: false }
+        let closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { words: error.to_string(), misuse: false, closed_pipe }
     }
 }
 
 impl From<crate::capture::Error> for Failure {
     fn from(error: crate::capture::Error) -> Self {
-        Self { words: error.to_string(), misuse: false }
+        Self { words: error.to_string(), misuse: false, closed_pipe: false }
     }
 }
 
 impl From<Box<dyn std::error::Error>> for Failure {
     fn from(error: Box<dyn std::error::Error>) -> Self {
-        Self { words: error.to_string(), misuse: error.is::<Faults>() }
+        let (words, misuse) = (error.to_string(), error.is::<Faults>());
+        Self { words, misuse, closed_pipe: false }
     }
 }
 
@@ -166,9 +174,14 @@ fn configuration(file: Option<&Path>) -> Result<Config, Faults> {
 }
 
 fn start_log(level: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| {
-        format!("--log-level {level}: {error}\n  mend: write error, warn, info, debug or trace")
-    })?;
+    let refused = |why: String| {
+        format!("--log-level {level}: {why}\n  mend: write error, warn, info, debug or trace")
+    };
+    // A lone word would be taken for the name of a module, and silence everything.
+    if !level.contains('=') && level.parse::<tracing::Level>().is_err() {
+        return Err(refused("is no level".to_owned()));
+    }
+    let filter = EnvFilter::try_new(level).map_err(|error| refused(error.to_string()))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => log.with_target(false).init(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Failure;
 use super::tables;
 use crate::alert::Event;
-use crate::config::Config;
+use crate::config::{Config, MAX_WORKERS};
 use crate::export::{Metrics, UsageRow, web};
 use crate::identity::{Privacy, random_key};
 use crate::pipeline::{
@@ -32,8 +32,8 @@ pub struct Args {
     #[arg(long)]
     pub flows: bool,
     /// Threads that own flows; the result does not depend on it
-    #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_WORKERS as u64))]
+    pub workers: Option<u64>,
     /// What is shown of clients
     #[arg(long, value_enum, default_value = "address")]
     pub clients: Clients,
@@ -57,7 +57,7 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
         Clients::Group => Privacy::Group,
     };
     if let Some(workers) = args.workers {
-        config.sensor.workers = workers.clamp(1, crate::config::MAX_WORKERS);
+        config.sensor.workers = workers as usize;
     }
     let rules = Arc::new(InForce::new(Rules::load(&config)?));
     let metrics = Metrics::new(&config.metrics).map_err(io::Error::other)?;
@@ -91,11 +91,8 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
         }
         out.flush()
     });
-    match written {
-        // `saastap read x | head` has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        other => Ok(other.map(|()| ExitCode::SUCCESS)?),
-    }
+    written?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Serialize)]

@@ -28,6 +28,11 @@ pub fn run(
     if !args.interface.is_empty() {
         config.capture.interfaces.clone_from(&args.interface);
     }
+    if config.capture.interfaces.is_empty() {
+        return Err(Failure::misuse(
+            "no interface is given\n  mend: name one with --interface, or in `interfaces` of [capture]",
+        ));
+    }
     let rules = Rules::load(&config)?;
     let captured = Cells::new();
     let source = capture::open_live(&config.capture, captured.clone())?;

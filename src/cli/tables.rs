@@ -8,18 +8,18 @@ use crate::alert::Event;
 use crate::alert::event::What;
 use crate::export::web::Octets;
 use crate::export::{Coverage, FindingRow, UsageRow};
+use crate::time::Second;
 
-/// The usage table; empty where nothing was used.
+/// The usage table; empty where nothing was used. Fits 80 columns with names of usual length.
 pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
     if rows.is_empty() {
         return writeln!(out, "\nNo flow of a vendor in the catalogue.");
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
-        "VENDOR", "TENANT", "ROLE", "GROUP", "STATE", "WHOSE", "DEPTH", "CLIENTS", "SENT",
-        "RECEIVED",
+        "VENDOR", "TENANT", "RELATION", "ROLE", "GROUP", "STATE", "DEPTH", "CLIENTS", "SENT",
     ]);
-    for column in [7, 8, 9] {
+    for column in [7, 8] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -28,14 +28,13 @@ pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
         table.add_row([
             row.vendor.clone(),
             row.tenant.clone().unwrap_or_else(|| "-".into()),
+            if row.tenant.is_some() { row.relation.clone() } else { "-".into() },
             row.role.clone(),
             row.group.clone(),
             row.state.clone(),
-            row.relation.clone(),
             row.engagement.clone(),
             row.clients.to_string(),
             Octets(row.sent).to_string(),
-            Octets(row.received).to_string(),
         ]);
     }
     for column in table.column_iter_mut() {
@@ -56,8 +55,8 @@ pub fn findings(out: &mut impl Write, events: &[Event]) -> io::Result<()> {
         let whose = report.tenant.as_deref().map(|t| format!(" ({t})")).unwrap_or_default();
         writeln!(
             out,
-            "{} {} {} {}{whose} as {}, group {}: {} client{}, {}; {}",
-            event.time,
+            "{} {} {} {}{whose} as {}, group {}: {} client{}, {}; by {}",
+            Second(event.time),
             event.severity.name(),
             report.finding.id,
             report.vendor.id,
@@ -88,7 +87,12 @@ pub fn page(
         writeln!(
             out,
             "{} {} {} {}{whose}, group {}: {} client{plural}",
-            row.at, row.severity, row.finding, row.vendor, row.group, row.clients
+            Second(row.at),
+            row.severity,
+            row.finding,
+            row.vendor,
+            row.group,
+            row.clients
         )?;
     }
     Ok(())

@@ -187,7 +187,7 @@ impl Record {
             dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
             alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
             tls_versions: self.hello.as_ref().map(|h| h.versions.clone()).unwrap_or_default(),
-            ech: self.hello.as_ref().map_or(Ech::None, |h| h.ech),
+            ech: self.hello.as_ref().map(|h| h.ech),
             sent: self.sent,
             received: self.received,
             vendor: contact.map(|c| c.verdict.vendor.id.clone()),
@@ -224,7 +224,8 @@ pub struct FlowLine {
     alpn: Vec<Box<str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tls_versions: Vec<u16>,
-    ech: Ech,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ech: Option<Ech>,
     sent: Tally,
     received: Tally,
     #[serde(skip_serializing_if = "Option::is_none")]

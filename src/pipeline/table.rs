@@ -1,16 +1,17 @@
 //! The usage table as people read it: rows over clients, with the state that the policy in force gives them now.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::rules::Rules;
 use crate::export::UsageRow;
-use crate::policy::{Contact, Relation};
+use crate::policy::{Contact, Relation, State};
 use crate::signature::Role;
 use crate::time::Time;
-use crate::usage::{Engagement, Key, Usage};
+use crate::usage::{Engagement, Key, Usage, counts};
 
-/// Rows of one vendor, tenant, role and group each; the most sent first.
+/// Rows of one vendor, tenant, role and group each: what needs a look first, bystanders' roles last, then by octets sent.
 pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
     let mut rows: BTreeMap<Place, Row> = BTreeMap::new();
     for (key, usage) in usages {
@@ -49,8 +50,16 @@ pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
             })
         })
         .collect();
-    rows.sort_by(|a, b| b.sent.cmp(&a.sent).then_with(|| a.vendor.cmp(&b.vendor)));
+    rows.sort_by_cached_key(|row| (weight(row), Reverse(row.sent), row.vendor.clone()));
     rows
+}
+
+/// Lower stands higher: unsanctioned use before unreviewed, that before what is allowed; roles that make no use at the end.
+fn weight(row: &UsageRow) -> (bool, usize) {
+    let bystander = Role::ALL.iter().any(|r| r.name() == row.role && !counts(*r));
+    let order = [State::Unsanctioned, State::Unreviewed, State::Tolerated, State::Sanctioned];
+    let state = order.iter().position(|s| s.name() == row.state);
+    (bystander, state.unwrap_or(order.len()))
 }
 
 /// Vendor id, tenant, role, group.

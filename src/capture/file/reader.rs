@@ -96,13 +96,13 @@ impl Reader {
                 Err(error) if self.gzip && is_gzip_fault(&error) => {
                     let at = self.window.offset();
                     let what = format!("the gzip data is damaged or cut off ({error})");
-                    (Counter::CutOff, format!("{what} behind unpacked octet {at}"))
+                    (Counter::CutOff, format!("{what} after octet {at}"))
                 }
                 Err(error) => return Err(unreadable(&self.name, &error)),
             };
             counts.add(row, 1);
-            let unpacked = if self.gzip { " of the unpacked data" } else { "" };
-            notices.push(format!("{}{}: {notice}; what precedes it is used", self.name, unpacked));
+            let unpacked = if self.gzip { " (octets of the unpacked data)" } else { "" };
+            notices.push(format!("{}: {notice}{unpacked}; what precedes it is used", self.name));
             return Ok(None);
         }
     }

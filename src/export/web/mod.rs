@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::landing::{Octets, page};
 pub use self::server::{bind, serve};
 use super::metrics::{Metrics, Provider, Sample};
-use crate::time::Time;
+use crate::time::{Second, Time};
 use guard::Refusals;
 
 /// `[web]` of the configuration.
@@ -101,7 +101,7 @@ impl fmt::Display for Coverage {
             write!(f, "; networks of the policy never seen: {}", self.silent_networks.join(", "))?;
         }
         if let (Some(from), Some(until)) = (self.from, self.until) {
-            write!(f, "; from {from} to {until}")?;
+            write!(f, "; from {} to {}", Second(from), Second(until))?;
         }
         Ok(())
     }

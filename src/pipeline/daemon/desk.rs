@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::alert::Event;
 use crate::alert::event::What;
+use crate::alert::sink::Configured;
 use crate::capture::Counter;
 use crate::config::Config;
 use crate::count::Cells;
@@ -15,6 +16,8 @@ use crate::export::web::{Coverage, Face, FindingRow, HealthRow, UsageRow};
 use crate::pipeline::collector::Collector;
 use crate::pipeline::rules::{InForce, Rules};
 use crate::pipeline::table::usage_rows;
+use crate::policy::OwnOptions;
+use crate::signature;
 use crate::usage::Inventory;
 
 /// Shared by the collector's loop, which writes, and the web, which reads.
@@ -23,6 +26,8 @@ pub struct Desk {
     in_force: Arc<InForce>,
     metrics: Arc<Metrics>,
     inventory: Arc<Inventory>,
+    /// The tables that a reload leaves alone, as they were at the start.
+    fixed: String,
     capturing: AtomicBool,
     /// Two reloads at once would race for which is in force.
     reloading: Mutex<()>,
@@ -45,8 +50,10 @@ impl Desk {
         in_force: Arc<InForce>,
         metrics: Arc<Metrics>,
         inventory: Arc<Inventory>,
+        config: &Config,
     ) -> Self {
         Self {
+            fixed: fixed(config),
             config_file,
             in_force,
             metrics,
@@ -106,6 +113,13 @@ impl Desk {
         };
         let config = config.map_err(|faults| faults.to_string())?;
         let rules = Rules::load(&config).map_err(|faults| faults.to_string())?;
+        // What only the next start takes up must be sound as well, or that start fails.
+        Configured::read(&config.sink, &config.file, &config.text).map_err(|f| f.to_string())?;
+        if fixed(&config) != self.fixed {
+            tracing::warn!(
+                "changes outside [signatures], [own], [[group]] and [[policy]] take effect at the next start"
+            );
+        }
         self.metrics.catalog(rules.catalog.version());
         let vendors = rules.policy.named_vendors();
         self.metrics.usage().declare_vendors(vendors.iter().map(|v| &**v));
@@ -118,6 +132,18 @@ impl Desk {
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All tables but those that a reload takes up.
+fn fixed(config: &Config) -> String {
+    let reloaded = Config {
+        signatures: signature::Options::default(),
+        own: OwnOptions::default(),
+        group: Vec::new(),
+        policy: Vec::new(),
+        ..config.clone()
+    };
+    serde_json::to_string(&reloaded).unwrap_or_default()
 }
 
 impl Face for Desk {

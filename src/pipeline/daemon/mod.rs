@@ -124,6 +124,7 @@ impl Daemon {
             in_force,
             metrics.clone(),
             collector.inventory.clone(),
+            &config,
         ));
         metrics.reloaded(true);
         let beat = Arc::new(Beat::default());
