@@ -1,15 +1,16 @@
 //! The SQLite file on disk: opens, migrates and commits; other stages give it rows.
 
+mod schema;
+mod writer;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, ErrorCode, params};
 
-use crate::count::Cells;
+use self::schema::{migrate, put};
+pub use self::writer::Writer;
 
 crate::rows! {
     /// What the store counts.
@@ -47,9 +48,9 @@ impl Store {
 
     /// A store that ends with the process.
     pub fn memory() -> Result<Self, Error> {
-        let mut store = Self { connection: Connection::open_in_memory()? };
-        store.migrate()?;
-        Ok(store)
+        let mut connection = Connection::open_in_memory()?;
+        migrate(&mut connection)?;
+        Ok(Self { connection })
     }
 
     /// All rows of `window`: key and value.
@@ -93,21 +94,6 @@ impl Store {
             })
         })?;
         rows.collect::<Result<_, _>>().map_err(Error::from)
-    }
-
-    /// Starts the thread that owns the store from now on. `depth` requests may wait for it; each batch is answered through the
-    /// receiver, committed or not.
-    pub fn start(
-        self,
-        depth: usize,
-        cells: Arc<Cells<Counter>>,
-    ) -> Result<(Writer, Receiver<Answer>), Error> {
-        let (requests, queue) = sync_channel(depth);
-        let (answers, answered) = channel();
-        let work = move || self.work(&queue, &answers, &cells);
-        let thread = thread::Builder::new().name("store".into()).spawn(work);
-        let thread = Arc::new(thread.map_err(Error::Thread)?);
-        Ok((Writer { requests, thread }, answered))
     }
 
     /// All batches in one transaction.
@@ -160,7 +146,7 @@ impl Store {
     }
 
     fn open_whole(path: &Path) -> Result<Self, Error> {
-        let connection = Connection::open(path)?;
+        let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -171,148 +157,8 @@ impl Store {
             let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
             return Err(Error::Sqlite(rusqlite::Error::SqliteFailure(code, Some(verdict))));
         }
-        let mut store = Self { connection };
-        store.migrate()?;
-        Ok(store)
-    }
-
-    fn migrate(&mut self) -> Result<(), Error> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute_batch(
-            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
-        )?;
-        let version: Option<String> = transaction
-            .query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| row.get(0))
-            .optional()?;
-        let version = version.and_then(|v| v.parse::<usize>().ok()).unwrap_or(0);
-        let Some(missing) = MIGRATIONS.get(version..) else {
-            return Err(Error::Newer { found: version, known: MIGRATIONS.len() });
-        };
-        for migration in missing {
-            transaction.execute_batch(migration)?;
-        }
-        transaction.execute(
-            "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?1)",
-            [MIGRATIONS.len().to_string()],
-        )?;
-        transaction.commit().map_err(Error::from)
-    }
-
-    fn work(mut self, queue: &Receiver<Request>, answers: &Sender<Answer>, cells: &Cells<Counter>) {
-        self.measure(cells);
-        while let Ok(first) = queue.recv() {
-            let mut group = Group::default();
-            let mut stop = group.take(first);
-            if group.writes() {
-                thread::sleep(GROUP);
-                while !stop && group.batches.len() < GROUP_BATCHES {
-                    match queue.try_recv() {
-                        Ok(next) => stop = group.take(next),
-                        Err(TryRecvError::Empty) => break,
-                        Err(TryRecvError::Disconnected) => stop = true,
-                    }
-                }
-                let Group { batches, delivered, attempted, .. } = &group;
-                let committed = self.commit_group(batches, delivered, attempted);
-                cells.add(if committed.is_ok() { Counter::Commits } else { Counter::Failures }, 1);
-                if let Err(error) = &committed {
-                    tracing::error!(%error, "the store could not commit; it will be tried again");
-                }
-                for batch in &group.batches {
-                    // Nobody listens any more at the end of the process.
-                    let _ =
-                        answers.send(Answer { token: batch.token, accepted: committed.is_ok() });
-                }
-                self.measure(cells);
-            }
-            // What only reads comes after the commit, so that it sees what was asked for before it.
-            for read in group.reads {
-                self.read(read);
-            }
-            if stop {
-                break;
-            }
-        }
-    }
-
-    fn read(&mut self, read: Read) {
-        match read {
-            Read::Fetch { sink, after, limit, reply } => reply(self.fetch(&sink, after, limit)),
-            Read::Trim { sink, keep, created_since, reply } => {
-                reply(self.trim(&sink, keep, created_since));
-            }
-            Read::Flush(reply) => {
-                let _ = reply.send(());
-            }
-        }
-    }
-
-    fn measure(&self, cells: &Cells<Counter>) {
-        let count = self.connection.query_row("SELECT count(*) FROM outbox", [], |r| r.get(0));
-        if let Ok(count) = count {
-            let count: i64 = count;
-            cells.set(Counter::Outbox, count.unsigned_abs());
-        }
-    }
-}
-
-/// The way to the store's thread; it ends when [`Writer::close`] is called or the last clone is dropped.
-#[derive(Clone, Debug)]
-pub struct Writer {
-    requests: SyncSender<Request>,
-    thread: Arc<JoinHandle<()>>,
-}
-
-impl Writer {
-    /// Hands over one batch without waiting; where the queue is full or the thread has ended the batch comes back.
-    pub fn commit(&self, batch: Batch) -> Result<(), Box<Batch>> {
-        self.requests.try_send(Request::Commit(Box::new(batch))).map_err(|error| {
-            let (std::sync::mpsc::TrySendError::Full(back)
-            | std::sync::mpsc::TrySendError::Disconnected(back)) = error;
-            match back {
-                Request::Commit(batch) => batch,
-                _ => Box::default(),
-            }
-        })
-    }
-
-    /// Asks for messages of `sink`. False where the queue is full: ask again later.
-    pub fn fetch(&self, sink: &str, after: i64, limit: u32, reply: Reply<Vec<Stored>>) -> bool {
-        let read = Read::Fetch { sink: sink.into(), after, limit, reply };
-        self.requests.try_send(Request::Read(read)).is_ok()
-    }
-
-    /// Deletes messages of `sink` that were created before `created_since` (milliseconds since the epoch) or are more than
-    /// `keep`, the oldest first. False where the queue is full.
-    pub fn trim(&self, sink: &str, keep: u32, created_since: i64, reply: Reply<Trimmed>) -> bool {
-        let read = Read::Trim { sink: sink.into(), keep, created_since, reply };
-        self.requests.try_send(Request::Read(read)).is_ok()
-    }
-
-    /// These messages were acknowledged. False where the queue is full.
-    pub fn delivered(&self, ids: Vec<i64>) -> bool {
-        self.requests.try_send(Request::Delivered(ids)).is_ok()
-    }
-
-    /// These messages were tried in vain. A count that is lost in a full queue is no harm.
-    pub fn attempted(&self, ids: Vec<i64>) {
-        let _ = self.requests.try_send(Request::Attempted(ids));
-    }
-
-    /// Waits until all that was handed over before is committed and answered. Blocks.
-    pub fn flush(&self) {
-        let (reply, done) = channel();
-        if self.requests.send(Request::Read(Read::Flush(reply))).is_ok() {
-            let _ = done.recv();
-        }
-    }
-
-    /// Commits what was handed over and ends the thread. Blocks.
-    pub fn close(self) {
-        let _ = self.requests.send(Request::Stop);
-        if let Ok(thread) = Arc::try_unwrap(self.thread) {
-            let _ = thread.join();
-        }
+        migrate(&mut connection)?;
+        Ok(Self { connection })
     }
 }
 
@@ -413,104 +259,6 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-enum Request {
-    Commit(Box<Batch>),
-    Delivered(Vec<i64>),
-    Attempted(Vec<i64>),
-    Read(Read),
-    Stop,
-}
-
-enum Read {
-    Fetch { sink: String, after: i64, limit: u32, reply: Reply<Vec<Stored>> },
-    Trim { sink: String, keep: u32, created_since: i64, reply: Reply<Trimmed> },
-    Flush(Sender<()>),
-}
-
-/// Requests that share one transaction, and what is to be read after it.
-#[derive(Default)]
-struct Group {
-    batches: Vec<Batch>,
-    delivered: Vec<i64>,
-    attempted: Vec<i64>,
-    reads: Vec<Read>,
-}
-
-impl Group {
-    /// True where the thread shall end.
-    fn take(&mut self, request: Request) -> bool {
-        match request {
-            Request::Commit(batch) => self.batches.push(*batch),
-            Request::Delivered(ids) => self.delivered.extend(ids),
-            Request::Attempted(ids) => self.attempted.extend(ids),
-            Request::Read(read) => self.reads.push(read),
-            Request::Stop => return true,
-        }
-        false
-    }
-
-    const fn writes(&self) -> bool {
-        !(self.batches.is_empty() && self.delivered.is_empty() && self.attempted.is_empty())
-    }
-}
-
-/// How long the first request of a group waits for others; with the commit itself it stays under 200 ms.
-const GROUP: Duration = Duration::from_millis(50);
-/// Batches of one transaction: a long one would keep the first waiting.
-const GROUP_BATCHES: usize = 1_000;
-
-/// Step n brings the schema from version n to n + 1.
-const MIGRATIONS: &[&str] = &["
-    CREATE TABLE usage (
-        grp TEXT NOT NULL, client TEXT NOT NULL, vendor TEXT NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL,
-        value TEXT NOT NULL,
-        PRIMARY KEY (grp, client, vendor, tenant, role)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE window (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE outbox (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        sink TEXT NOT NULL, event TEXT NOT NULL, payload BLOB NOT NULL,
-        created INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (sink, event)
-    ) STRICT;
-    CREATE INDEX outbox_order ON outbox (sink, id);
-"];
-
-fn put(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), rusqlite::Error> {
-    for (key, value) in &batch.windows {
-        match value {
-            Some(value) => transaction
-                .prepare_cached("INSERT OR REPLACE INTO window (key, value) VALUES (?1, ?2)")?
-                .execute(params![key, value])?,
-            None => transaction
-                .prepare_cached("DELETE FROM window WHERE key = ?1")?
-                .execute(params![key])?,
-        };
-    }
-    for (key, value) in &batch.usages {
-        let UsageKey { group, client, vendor, tenant, role } = key;
-        match value {
-            Some(value) => transaction
-                .prepare_cached("INSERT OR REPLACE INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-                .execute(params![group, client, vendor, tenant, role, value])?,
-            None => transaction
-                .prepare_cached(
-                    "DELETE FROM usage WHERE grp = ?1 AND client = ?2 AND vendor = ?3 \
-                     AND tenant = ?4 AND role = ?5",
-                )?
-                .execute(params![group, client, vendor, tenant, role])?,
-        };
-    }
-    for Letter { sink, event, payload, created } in &batch.letters {
-        transaction
-            .prepare_cached(
-                "INSERT OR IGNORE INTO outbox (sink, event, payload, created) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![sink, event, payload, created])?;
-    }
-    Ok(())
-}
-
 fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
@@ -536,7 +284,11 @@ fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
     use super::*;
+    use crate::count::Cells;
 
     fn batch(n: u32) -> Batch {
         Batch {

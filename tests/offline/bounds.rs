@@ -145,12 +145,14 @@ impl Flood {
                     record(&mut bytes, at, flow, (sequence, PUSH_ACK), &self.payload);
                 }
                 if bytes.len() > 1 << 18 {
-                    stdin.write_all(&bytes).unwrap();
+                    if stdin.write_all(&bytes).is_err() {
+                        return; // it refused to read: its exit code and words tell why
+                    }
                     bytes.clear();
                 }
             }
         }
-        stdin.write_all(&bytes).unwrap();
+        let _ = stdin.write_all(&bytes);
     }
 }
 

@@ -1,0 +1,81 @@
+//! The tables of the store: how they came about, and how rows are written into them.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::{Batch, Error, Letter, UsageKey};
+
+/// Brings the file to the schema that this program knows.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+    )?;
+    let version: Option<String> = transaction
+        .query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| row.get(0))
+        .optional()?;
+    let version = version.and_then(|v| v.parse::<usize>().ok()).unwrap_or(0);
+    let Some(missing) = MIGRATIONS.get(version..) else {
+        return Err(Error::Newer { found: version, known: MIGRATIONS.len() });
+    };
+    for migration in missing {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.execute(
+        "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?1)",
+        [MIGRATIONS.len().to_string()],
+    )?;
+    transaction.commit().map_err(Error::from)
+}
+
+/// Writes the rows of one batch.
+pub(super) fn put(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), rusqlite::Error> {
+    for (key, value) in &batch.windows {
+        match value {
+            Some(value) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO window (key, value) VALUES (?1, ?2)")?
+                .execute(params![key, value])?,
+            None => transaction
+                .prepare_cached("DELETE FROM window WHERE key = ?1")?
+                .execute(params![key])?,
+        };
+    }
+    for (key, value) in &batch.usages {
+        let UsageKey { group, client, vendor, tenant, role } = key;
+        match value {
+            Some(value) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![group, client, vendor, tenant, role, value])?,
+            None => transaction
+                .prepare_cached(
+                    "DELETE FROM usage WHERE grp = ?1 AND client = ?2 AND vendor = ?3 \
+                     AND tenant = ?4 AND role = ?5",
+                )?
+                .execute(params![group, client, vendor, tenant, role])?,
+        };
+    }
+    for Letter { sink, event, payload, created } in &batch.letters {
+        transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO outbox (sink, event, payload, created) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![sink, event, payload, created])?;
+    }
+    Ok(())
+}
+
+/// Step n brings the schema from version n to n + 1.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE usage (
+        grp TEXT NOT NULL, client TEXT NOT NULL, vendor TEXT NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (grp, client, vendor, tenant, role)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE window (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sink TEXT NOT NULL, event TEXT NOT NULL, payload BLOB NOT NULL,
+        created INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (sink, event)
+    ) STRICT;
+    CREATE INDEX outbox_order ON outbox (sink, id);
+"];

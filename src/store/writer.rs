@@ -1,0 +1,190 @@
+//! The thread that owns the store, and the way to it: requests wait in a queue, and share a transaction.
+
+use std::sync::Arc;
+use std::sync::mpsc::{
+    Receiver, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
+};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::{Answer, Batch, Counter, Error, Reply, Store, Stored, Trimmed};
+use crate::count::Cells;
+
+/// The way to the store's thread; it ends when [`Writer::close`] is called or the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    requests: SyncSender<Request>,
+    thread: Arc<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Hands over one batch without waiting; where the queue is full or the thread has ended the batch comes back.
+    pub fn commit(&self, batch: Batch) -> Result<(), Box<Batch>> {
+        self.requests.try_send(Request::Commit(Box::new(batch))).map_err(|error| {
+            let (TrySendError::Full(back) | TrySendError::Disconnected(back)) = error;
+            match back {
+                Request::Commit(batch) => batch,
+                _ => Box::default(),
+            }
+        })
+    }
+
+    /// Asks for messages of `sink`. False where the queue is full: ask again later.
+    pub fn fetch(&self, sink: &str, after: i64, limit: u32, reply: Reply<Vec<Stored>>) -> bool {
+        let read = Read::Fetch { sink: sink.into(), after, limit, reply };
+        self.requests.try_send(Request::Read(read)).is_ok()
+    }
+
+    /// Deletes messages of `sink` that were created before `created_since` (milliseconds since the epoch) or are more than
+    /// `keep`, the oldest first. False where the queue is full.
+    pub fn trim(&self, sink: &str, keep: u32, created_since: i64, reply: Reply<Trimmed>) -> bool {
+        let read = Read::Trim { sink: sink.into(), keep, created_since, reply };
+        self.requests.try_send(Request::Read(read)).is_ok()
+    }
+
+    /// These messages were acknowledged. False where the queue is full.
+    pub fn delivered(&self, ids: Vec<i64>) -> bool {
+        self.requests.try_send(Request::Delivered(ids)).is_ok()
+    }
+
+    /// These messages were tried in vain. A count that is lost in a full queue is no harm.
+    pub fn attempted(&self, ids: Vec<i64>) {
+        let _ = self.requests.try_send(Request::Attempted(ids));
+    }
+
+    /// Waits until all that was handed over before is committed and answered. Blocks.
+    pub fn flush(&self) {
+        let (reply, done) = channel();
+        if self.requests.send(Request::Read(Read::Flush(reply))).is_ok() {
+            let _ = done.recv();
+        }
+    }
+
+    /// Commits what was handed over and ends the thread. Blocks.
+    pub fn close(self) {
+        let _ = self.requests.send(Request::Stop);
+        if let Ok(thread) = Arc::try_unwrap(self.thread) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Store {
+    /// Starts the thread that owns the store from now on. `depth` requests may wait for it; each batch is answered through the
+    /// receiver, committed or not.
+    pub fn start(
+        self,
+        depth: usize,
+        cells: Arc<Cells<Counter>>,
+    ) -> Result<(Writer, Receiver<Answer>), Error> {
+        let (requests, queue) = sync_channel(depth);
+        let (answers, answered) = channel();
+        let work = move || self.work(&queue, &answers, &cells);
+        let thread = thread::Builder::new().name("store".into()).spawn(work);
+        let thread = Arc::new(thread.map_err(Error::Thread)?);
+        Ok((Writer { requests, thread }, answered))
+    }
+
+    fn work(mut self, queue: &Receiver<Request>, answers: &Sender<Answer>, cells: &Cells<Counter>) {
+        self.measure(cells);
+        while let Ok(first) = queue.recv() {
+            let mut group = Group::default();
+            let mut stop = group.take(first);
+            if group.writes() {
+                thread::sleep(GROUP);
+                while !stop && group.batches.len() < GROUP_BATCHES {
+                    match queue.try_recv() {
+                        Ok(next) => stop = group.take(next),
+                        Err(TryRecvError::Empty) => break,
+                        Err(TryRecvError::Disconnected) => stop = true,
+                    }
+                }
+                let Group { batches, delivered, attempted, .. } = &group;
+                let committed = self.commit_group(batches, delivered, attempted);
+                cells.add(if committed.is_ok() { Counter::Commits } else { Counter::Failures }, 1);
+                if let Err(error) = &committed {
+                    tracing::error!(%error, "the store could not commit; it will be tried again");
+                }
+                for batch in &group.batches {
+                    // Nobody listens any more at the end of the process.
+                    let _ =
+                        answers.send(Answer { token: batch.token, accepted: committed.is_ok() });
+                }
+                self.measure(cells);
+            }
+            // What only reads comes after the commit, so that it sees what was asked for before it.
+            for read in group.reads {
+                self.read(read);
+            }
+            if stop {
+                break;
+            }
+        }
+    }
+
+    fn read(&mut self, read: Read) {
+        match read {
+            Read::Fetch { sink, after, limit, reply } => reply(self.fetch(&sink, after, limit)),
+            Read::Trim { sink, keep, created_since, reply } => {
+                reply(self.trim(&sink, keep, created_since));
+            }
+            Read::Flush(reply) => {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn measure(&self, cells: &Cells<Counter>) {
+        let count = self.connection.query_row("SELECT count(*) FROM outbox", [], |r| r.get(0));
+        if let Ok(count) = count {
+            let count: i64 = count;
+            cells.set(Counter::Outbox, count.unsigned_abs());
+        }
+    }
+}
+
+enum Request {
+    Commit(Box<Batch>),
+    Delivered(Vec<i64>),
+    Attempted(Vec<i64>),
+    Read(Read),
+    Stop,
+}
+
+enum Read {
+    Fetch { sink: String, after: i64, limit: u32, reply: Reply<Vec<Stored>> },
+    Trim { sink: String, keep: u32, created_since: i64, reply: Reply<Trimmed> },
+    Flush(Sender<()>),
+}
+
+/// Requests that share one transaction, and what is to be read after it.
+#[derive(Default)]
+struct Group {
+    batches: Vec<Batch>,
+    delivered: Vec<i64>,
+    attempted: Vec<i64>,
+    reads: Vec<Read>,
+}
+
+impl Group {
+    /// True where the thread shall end.
+    fn take(&mut self, request: Request) -> bool {
+        match request {
+            Request::Commit(batch) => self.batches.push(*batch),
+            Request::Delivered(ids) => self.delivered.extend(ids),
+            Request::Attempted(ids) => self.attempted.extend(ids),
+            Request::Read(read) => self.reads.push(read),
+            Request::Stop => return true,
+        }
+        false
+    }
+
+    const fn writes(&self) -> bool {
+        !(self.batches.is_empty() && self.delivered.is_empty() && self.attempted.is_empty())
+    }
+}
+
+/// How long the first request of a group waits for others; with the commit itself it stays under 200 ms.
+const GROUP: Duration = Duration::from_millis(50);
+/// Batches of one transaction: a long one would keep the first waiting.
+const GROUP_BATCHES: usize = 1_000;
