@@ -285,7 +285,6 @@ fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
-    use std::thread;
 
     use super::*;
     use crate::count::Cells;
