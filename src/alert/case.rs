@@ -1,19 +1,18 @@
 //! Cases: one kind of finding over clients and time, which says something at most once a window.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod single;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::single::{Case, CaseKey};
 use super::Options;
-use super::event::{
-    Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor, VendorName, What,
-};
+use super::event::{Action, Event, Id, Sensor, What};
 use super::finding::{FINDINGS, FIRST_SEEN, Finding, Sighting, UNSANCTIONED_TENANT};
 use crate::count;
-use crate::policy::{Relation, State};
-use crate::signature::Role;
 use crate::time::Time;
 
 crate::rows! {
@@ -201,27 +200,7 @@ impl Cases {
             self.known.insert(Known { group: None, ..known.clone() });
             self.known.insert(known);
         } else {
-            let kept: Kept = serde_json::from_str(value).ok()?;
-            let finding = Finding::by_id(&kept.finding)?;
-            let (group, vendor, tenant) = (kept.group, kept.last.vendor.id.clone(), kept.tenant);
-            let key = CaseKey { finding: finding.id, group, vendor, tenant };
-            let case = Case {
-                uid: Id::parse(&kept.uid)?,
-                sequence: kept.sequence,
-                opened: kept.opened,
-                said: Some(kept.said),
-                last_seen: kept.last_seen,
-                sightings: kept.sightings,
-                said_sightings: kept.sightings,
-                told_sightings: kept.sightings,
-                told_evidence: 0,
-                clients: kept.clients,
-                exact: kept.exact,
-                listed: kept.listed,
-                evidence: Vec::new(),
-                last: kept.last,
-                pending: None,
-            };
+            let (key, case) = Case::restore(value)?;
             self.clients += case.clients.len();
             self.cases.insert(key, case);
         }
@@ -334,257 +313,6 @@ impl Cases {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct CaseKey {
-    finding: &'static str,
-    group: Arc<str>,
-    vendor: Arc<str>,
-    tenant: Option<Arc<str>>,
-}
-
-impl CaseKey {
-    fn of(finding: &Finding, seen: &Sighting<'_>) -> Self {
-        Self {
-            finding: finding.id,
-            group: seen.key.group.clone(),
-            vendor: seen.key.vendor.clone(),
-            tenant: seen.key.tenant.clone(),
-        }
-    }
-
-    fn row_key(&self) -> String {
-        let words = (self.finding, &*self.group, &*self.vendor, self.tenant.as_deref());
-        format!("{CASE}{}", serde_json::to_string(&words).unwrap_or_default())
-    }
-}
-
-struct Case {
-    uid: Id,
-    /// Of the next event.
-    sequence: u32,
-    opened: Time,
-    /// Packet time of the last accepted event.
-    said: Option<Time>,
-    last_seen: Time,
-    sightings: u64,
-    /// How much of it the last accepted event told, and how much the one under way tells.
-    said_sightings: u64,
-    told_sightings: u64,
-    told_evidence: usize,
-    /// Hashes: 8 octets tell a client, whatever its name.
-    clients: HashSet<u64>,
-    exact: bool,
-    listed: Vec<Arc<str>>,
-    evidence: Vec<Proof>,
-    last: Last,
-    pending: Option<Id>,
-}
-
-impl Case {
-    fn open(key: &CaseKey, threshold: &'static str, seen: &Sighting<'_>) -> Self {
-        let opened = seen.at.nanos().to_string();
-        let tenant = key.tenant.as_deref();
-        let marker = if tenant.is_some() { "tenant" } else { "" };
-        let tenant = tenant.unwrap_or("");
-        let uid = Id::of(&[key.finding, &key.group, &key.vendor, marker, tenant, &opened]);
-        Self {
-            uid,
-            sequence: 0,
-            opened: seen.at,
-            said: None,
-            last_seen: seen.at,
-            sightings: 0,
-            said_sightings: 0,
-            told_sightings: 0,
-            told_evidence: 0,
-            clients: HashSet::new(),
-            exact: true,
-            listed: Vec::new(),
-            evidence: Vec::new(),
-            last: Last::of(threshold, seen),
-            pending: None,
-        }
-    }
-
-    /// Adds one contact; false where its client could not be told apart for want of `room`.
-    fn note(&mut self, threshold: &'static str, seen: &Sighting<'_>, room: usize) -> bool {
-        self.last_seen = self.last_seen.max(seen.at);
-        self.sightings += 1;
-        self.last = Last::of(threshold, seen);
-        let client = hash(&seen.key.client);
-        let mut told = true;
-        if !self.clients.contains(&client) {
-            told = room > 0;
-            if told {
-                self.clients.insert(client);
-                if self.listed.len() < MAX_LISTED {
-                    self.listed.push(seen.key.client.clone());
-                }
-            } else {
-                self.exact = false;
-            }
-        }
-        if self.evidence.len() < MAX_EVIDENCE {
-            let proof = Proof::from(&seen.flow);
-            if !self.evidence.contains(&proof) {
-                self.evidence.push(proof);
-            }
-        }
-        told
-    }
-
-    /// What is to be said now, if anything; closing is for the caller to see.
-    fn due(&self, now: Time, window: Duration) -> Option<Action> {
-        match self.said {
-            None => Some(Action::Create),
-            Some(said) if now >= said.plus(window) && self.sightings > self.said_sightings => {
-                Some(Action::Update)
-            }
-            Some(_) => None,
-        }
-    }
-
-    fn raise(
-        &mut self,
-        key: &CaseKey,
-        action: Action,
-        at: Time,
-        sensor: &Sensor,
-    ) -> Option<Raised> {
-        let finding = Finding::by_id(key.finding)?;
-        let sequence = self.sequence.to_string();
-        let id = Id::of(&[&self.uid.to_string(), action.name(), &sequence]);
-        let last = self.last.clone();
-        let report = Report {
-            finding: Heading {
-                id: finding.id,
-                uid: self.uid,
-                title: finding.title,
-                action,
-                attack: finding.attack(last.remote),
-            },
-            vendor: last.vendor,
-            tenant: key.tenant.clone(),
-            role: last.role,
-            relation: last.relation,
-            group: key.group.clone(),
-            state: last.state,
-            rule: last.rule,
-            threshold: last.threshold,
-            scope: None,
-            client: last.client,
-            engagement: last.engagement,
-            clients: Clients {
-                count: self.clients.len() as u64,
-                exact: self.exact,
-                listed: self.listed.clone(),
-            },
-            sightings: self.sightings,
-            opened: self.opened,
-            last_seen: self.last_seen,
-            evidence: self.evidence.clone(),
-        };
-        let value = match action {
-            Action::Close => None,
-            Action::Create | Action::Update => Some(self.kept(key, at)?),
-        };
-        self.told_sightings = self.sightings;
-        self.told_evidence = self.evidence.len();
-        self.pending = Some(id);
-        let severity = finding.severity(last.remote);
-        let what = What::Finding(Box::new(report));
-        let event =
-            Event { time: at, id, severity, sensor: sensor.clone(), what, truncated: false };
-        Some(Raised { event, row: Row { key: key.row_key(), value } })
-    }
-
-    /// The event of `at` was accepted: what it told is no news any more.
-    fn said(&mut self, at: Time) {
-        self.pending = None;
-        self.said = Some(at);
-        self.said_sightings = self.told_sightings;
-        self.sequence += 1;
-        self.evidence.drain(..self.told_evidence.min(self.evidence.len()));
-    }
-
-    /// The row as it holds once the event of `said` is accepted.
-    fn kept(&self, key: &CaseKey, said: Time) -> Option<String> {
-        let kept = Kept {
-            finding: key.finding.into(),
-            group: key.group.clone(),
-            tenant: key.tenant.clone(),
-            uid: self.uid.to_string(),
-            sequence: self.sequence + 1,
-            opened: self.opened,
-            said,
-            last_seen: self.last_seen,
-            sightings: self.sightings,
-            clients: self.clients.clone(),
-            exact: self.exact,
-            listed: self.listed.clone(),
-            last: self.last.clone(),
-        };
-        serde_json::to_string(&kept).ok()
-    }
-}
-
-/// What the last contact of a case was.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Last {
-    vendor: VendorName,
-    remote: bool,
-    role: Role,
-    relation: Relation,
-    state: State,
-    rule: Option<Arc<str>>,
-    threshold: Box<str>,
-    client: ClientName,
-    engagement: Depth,
-}
-
-impl Last {
-    fn of(threshold: &'static str, seen: &Sighting<'_>) -> Self {
-        let vendor = VendorName {
-            id: seen.key.vendor.clone(),
-            name: seen.vendor.name.clone(),
-            category: seen.vendor.categories.first().cloned(),
-        };
-        Self {
-            vendor,
-            remote: seen.remote_assistance(),
-            role: seen.key.role,
-            relation: seen.relation,
-            state: seen.decision.state,
-            rule: seen.decision.rule.clone(),
-            threshold: threshold.into(),
-            client: ClientName { id: seen.key.client.clone(), kind: seen.client_kind },
-            engagement: Depth {
-                level: seen.standing.engagement,
-                active_minutes_today: seen.standing.active_minutes_today,
-                sent_bytes_today: seen.standing.sent_today,
-            },
-        }
-    }
-}
-
-/// A case as its row keeps it.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    finding: String,
-    group: Arc<str>,
-    tenant: Option<Arc<str>>,
-    uid: String,
-    sequence: u32,
-    opened: Time,
-    said: Time,
-    last_seen: Time,
-    sightings: u64,
-    clients: HashSet<u64>,
-    exact: bool,
-    listed: Vec<Arc<str>>,
-    last: Last,
-}
-
 /// A vendor that is known in a group, or in the organisation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Known {
@@ -604,14 +332,9 @@ enum Pending {
     Case { key: CaseKey, action: Action, at: Time },
 }
 
-/// Clients that an event lists by name.
-const MAX_LISTED: usize = 20;
-/// Flows that an event shows as evidence.
-const MAX_EVIDENCE: usize = 5;
 /// Clients that one case tells apart: its row is written with every event, and holds up to 20 octets for each.
 const MAX_CASE_CLIENTS: usize = 100_000;
 
-const CASE: &str = "case/";
 const KNOWN: &str = "known/";
 const BEGIN: &str = "begin";
 
@@ -635,18 +358,14 @@ const fn hours(hours: u32) -> Duration {
     Duration::from_secs(hours as u64 * 3_600)
 }
 
-/// FNV-1a of 64 bits: the same in every run, as the rows of an earlier one are compared with it.
-fn hash(client: &str) -> u64 {
-    client.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, b| {
-        (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::event::Report;
     use super::super::finding::UNSANCTIONED_USE;
     use super::super::finding::tests::Sample;
     use super::*;
+    use crate::policy::State;
+    use crate::signature::Role;
     use crate::usage::Engagement;
 
     const HOUR: Duration = Duration::from_secs(3_600);
