@@ -164,7 +164,12 @@ impl Collector {
             .and_then(Option::take);
         match known {
             Some(record) if record.generation == generation => record,
-            _ => {
+            known => {
+                if let Some(lost) = known {
+                    // Its end was never told: the worker had to drop it while nobody could listen.
+                    let pending = lost.pending;
+                    self.see(pending.sent.bytes + pending.received.bytes, 1, "overload");
+                }
                 if self.seen.clients.len() < MAX_CLIENTS {
                     // Addresses stay in front of the door: only their number passes.
                     self.seen.clients.insert(self.hasher.hash_one(ends.client.ip));
@@ -385,5 +390,33 @@ impl Collector {
             },
         };
         self.cases.see(&sighting, &mut self.raised);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::decode::{Address, Transport};
+    use crate::export::Metrics;
+    use crate::flow::Tally;
+    use crate::pipeline::offline;
+
+    #[test]
+    fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
+        let config = Config::default();
+        let rules = Arc::new(InForce::new(Rules::load(&config).unwrap()));
+        let metrics = Metrics::new(&config.metrics).unwrap();
+        let mut collector = offline::collector(&config, rules, &metrics, [7; 32], false).unwrap();
+        let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 9 };
+        let ends = Ends { client: end, server: end, transport: Transport::Udp };
+        let sent = Tally { bytes: 1_000, packets: 1 };
+        for generation in 0..2 {
+            let what = What::Counts(Box::new((ends, Delta { sent, ..Delta::default() })));
+            let at = Time::from_secs(1);
+            let ordinal = u64::from(generation);
+            collector.take(0, Update { ordinal, at, slot: 3, generation, id: ordinal, what });
+        }
+        assert_eq!(collector.seen.bytes, 1_000, "those of the second flow are pending");
     }
 }
