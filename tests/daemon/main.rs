@@ -1,4 +1,4 @@
-//! The daemon as its user has it: the program itself on veth pairs made here, with its web, sinks, signals and store.
+//! Live capture, and the daemon as its user has it: the program itself on veth pairs made here, with its web, sinks, signals and store.
 //! What needs a privilege or a program that is missing is skipped, and says so.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -7,6 +7,7 @@
 mod alerts;
 mod demo;
 mod life;
+mod live;
 mod refusals;
 mod reload;
 mod replay;

@@ -32,9 +32,9 @@ fn an_interface_that_is_missing_or_none_named() {
     assert!(second.starts_with("  mend: name one that does: ") && second.contains("lo"), "{told}");
 
     let office = Office::new("");
-    let told = refused(&office, office.program(&["run"]), 1);
+    let told = refused(&office, office.program(&["run"]), 2);
     let wanted = "saastap: no interface is given\n  \
-                  mend: name one in `interfaces` of [capture], or with --interface\n";
+                  mend: name one with --interface, or in `interfaces` of [capture]\n";
     assert_eq!(told, wanted);
 }
 

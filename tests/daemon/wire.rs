@@ -27,15 +27,25 @@ impl Wire {
             skipped("cannot make a veth pair", &why);
             return None;
         }
-        for end in [&wire.near, &wire.far] {
+        wire.quieten();
+        Some(wire)
+    }
+
+    /// Makes the pair anew after it was deleted.
+    pub fn lay(&self) {
+        run("ip", &["link", "add", &self.near, "type", "veth", "peer", "name", &self.far]).unwrap();
+        self.quieten();
+    }
+
+    fn quieten(&self) {
+        for end in [&self.near, &self.far] {
             // The kernel has nothing to say of its own: no neighbour discovery between the frames of a test.
             let quiet = format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6");
             if Path::new(&quiet).exists() {
                 std::fs::write(&quiet, "1").unwrap();
             }
         }
-        wire.set("up");
-        Some(wire)
+        self.set("up");
     }
 
     /// `up` or `down`, of both ends.
@@ -89,6 +99,10 @@ impl Sender {
         frame.extend(port.to_be_bytes());
         frame.extend([0, 53, 0, udp, 0, 0]); // no checksum
         frame.extend(dns);
+        self.frame(&frame);
+    }
+
+    pub fn frame(&mut self, frame: &[u8]) {
         self.0.sendpacket(frame).unwrap();
     }
 }

@@ -1,26 +1,23 @@
 //! Live capture on veth pairs made here, into whose far ends frames are put; skipped where that may not be done.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::disallowed_methods)] // a test of live capture waits by the clock
-
-use std::io::Write;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use saastap::capture::{Counter, Next, Options, Source, open_live};
 use saastap::count::Cells;
 use saastap::time::Time;
 
+use super::wire::{Wire, run, skipped};
+
 #[test]
 fn sees_frames_with_and_without_vlan_whole_and_cut() {
     let Some(wire) = Wire::new() else { return };
-    let options = wire.options();
+    let options = options(&wire);
     let (mut whole, counts) = open(&options);
     let (mut cut, cut_counts) = open(&Options { snaplen: 64, ..options });
-    wire.send(None, "a datagram without a tag");
-    wire.send(Some(42), "a datagram with a tag of VLAN 42");
+    send(&wire, None, "a datagram without a tag");
+    send(&wire, Some(42), "a datagram with a tag of VLAN 42");
     let seen = frames(&mut *whole, |seen| has(seen, PLAIN) && has(seen, TAGGED));
     let plain = find(&seen, PLAIN);
     let tagged = find(&seen, TAGGED);
@@ -46,7 +43,7 @@ fn sees_frames_with_and_without_vlan_whole_and_cut() {
 #[test]
 fn a_silent_link_still_gives_ticks_in_step_with_the_clock() {
     let Some(wire) = Wire::new() else { return };
-    let nothing = Options { filter: "udp port 9".into(), ..wire.options() };
+    let nothing = Options { filter: "udp port 9".into(), ..options(&wire) };
     let (mut source, counts) = open(&nothing);
     let (start, mut ticks) = (Instant::now(), Vec::new());
     while ticks.len() < 12 {
@@ -67,11 +64,11 @@ fn a_silent_link_still_gives_ticks_in_step_with_the_clock() {
 #[test]
 fn several_interfaces_are_one_stream() {
     let (Some(one), Some(two)) = (Wire::new(), Wire::new()) else { return };
-    let interfaces = [one.options().interfaces, two.options().interfaces].concat();
-    let (mut source, counts) = open(&Options { interfaces, ..one.options() });
+    let interfaces = [options(&one).interfaces, options(&two).interfaces].concat();
+    let (mut source, counts) = open(&Options { interfaces, ..options(&one) });
     assert_eq!(counts.get(Counter::InterfacesUp), 2);
-    one.send(None, "from-the-first");
-    two.send(None, "from-the-second");
+    send(&one, None, "from-the-first");
+    send(&two, None, "from-the-second");
     let seen =
         frames(&mut *source, |seen| has(seen, b"from-the-first") && has(seen, b"from-the-second"));
     assert_eq!(find(&seen, b"from-the-first").interface, 0);
@@ -82,23 +79,23 @@ fn several_interfaces_are_one_stream() {
 #[test]
 fn an_interface_that_goes_down_or_vanishes_is_picked_up_again() {
     let Some(wire) = Wire::new() else { return };
-    let (mut source, counts) = open(&wire.options());
-    wire.send(None, "before");
+    let (mut source, counts) = open(&options(&wire));
+    send(&wire, None, "before");
     frames(&mut *source, |seen| has(seen, b"before"));
 
     ip(&["link", "set", &wire.near, "down"]);
     wait(&mut *source, || counts.get(Counter::InterfaceDown) == 1);
     assert_eq!(counts.get(Counter::InterfacesUp), 0);
-    wire.up();
+    wire.set("up");
     wait(&mut *source, || counts.get(Counter::InterfaceReopened) == 1);
-    wire.send(None, "after-down");
+    send(&wire, None, "after-down");
     frames(&mut *source, |seen| has(seen, b"after-down"));
 
     ip(&["link", "del", &wire.near]);
     wait(&mut *source, || counts.get(Counter::InterfaceDown) == 2);
     wire.lay();
     wait(&mut *source, || counts.get(Counter::InterfaceReopened) == 2);
-    wire.send(None, "after-removal");
+    send(&wire, None, "after-removal");
     frames(&mut *source, |seen| has(seen, b"after-removal"));
     assert_eq!(counts.get(Counter::InterfacesUp), 1);
 
@@ -106,19 +103,19 @@ fn an_interface_that_goes_down_or_vanishes_is_picked_up_again() {
     ip(&["link", "del", &wire.near]);
     wire.lay();
     wait(&mut *source, || counts.get(Counter::InterfaceReopened) == 3);
-    wire.send(None, "after-exchange");
+    send(&wire, None, "after-exchange");
     frames(&mut *source, |seen| has(seen, b"after-exchange"));
 }
 
 #[test]
 fn a_filter_is_used_and_a_bad_one_refused_in_libpcaps_words() {
     let Some(wire) = Wire::new() else { return };
-    let (mut source, _) = open(&Options { filter: "udp port 7777".into(), ..wire.options() });
-    wire.send(None, "wanted");
+    let (mut source, _) = open(&Options { filter: "udp port 7777".into(), ..options(&wire) });
+    send(&wire, None, "wanted");
     let seen = frames(&mut *source, |seen| has(seen, b"wanted"));
     assert!(seen.iter().all(|f| f.bytes[23] == 17), "only UDP passes");
 
-    let bad = Options { filter: "udp prot 53".into(), ..wire.options() };
+    let bad = Options { filter: "udp prot 53".into(), ..options(&wire) };
     let error = open_live(&bad, Cells::new()).err().expect("refused").to_string();
     assert!(error.contains("the filter `udp prot 53` cannot be used: "), "{error}");
     assert!(error.contains("syntax error") && error.contains("pcap-filter(7)"), "{error}");
@@ -128,7 +125,7 @@ fn a_filter_is_used_and_a_bad_one_refused_in_libpcaps_words() {
 fn an_interface_that_is_down_at_the_start_is_told() {
     let Some(wire) = Wire::new() else { return };
     ip(&["link", "set", &wire.near, "down"]);
-    let error = open_live(&wire.options(), Cells::new()).err().expect("refused").to_string();
+    let error = open_live(&options(&wire), Cells::new()).err().expect("refused").to_string();
     assert!(error.contains(&format!("ip link set dev {} up", wire.near)), "{error}");
 }
 
@@ -152,7 +149,7 @@ fn without_the_right_to_listen_the_remedy_is_told() {
     let output = Command::new("setpriv")
         .args(["--bounding-set=-net_raw", "--inh-caps=-net_raw", "--"])
         .arg(&program)
-        .args(["--exact", "--nocapture", "without_the_right_to_listen_the_remedy_is_told"])
+        .args(["--exact", "--nocapture", "live::without_the_right_to_listen_the_remedy_is_told"])
         .env(CHILD, "1")
         .output()
         .unwrap();
@@ -160,65 +157,6 @@ fn without_the_right_to_listen_the_remedy_is_told() {
     let remedy = format!("setcap cap_net_raw=ep {}", program.display());
     assert!(told.contains("the interface lo cannot be opened: "), "{told}");
     assert!(told.contains(&remedy) && told.contains("systemctl start saastap"), "{told}");
-}
-
-/// A veth pair without addresses: what is put into the far end comes out of the near end, and goes no farther.
-struct Wire {
-    near: String,
-    far: String,
-}
-
-impl Wire {
-    /// `None` where interfaces cannot be made; the reason goes to stderr.
-    fn new() -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{:x}{serial}", std::process::id() % 0xff_ffff);
-        let wire = Self { near: format!("stn{name}"), far: format!("stf{name}") };
-        if let Err(why) =
-            run("ip", &["link", "add", &wire.near, "type", "veth", "peer", "name", &wire.far])
-        {
-            skipped("cannot make a veth pair", &why);
-            return None;
-        }
-        wire.up();
-        Some(wire)
-    }
-
-    fn lay(&self) {
-        ip(&["link", "add", &self.near, "type", "veth", "peer", "name", &self.far]);
-        self.up();
-    }
-
-    fn up(&self) {
-        ip(&["link", "set", &self.near, "up"]);
-        ip(&["link", "set", &self.far, "up"]);
-    }
-
-    /// Puts one UDP datagram from 198.18.0.2 to 198.18.0.1 (RFC 2544) into the far end.
-    fn send(&self, vlan: Option<u8>, payload: &str) {
-        let mut frame = vec![2, 0, 0xc6, 0x12, 0, 1, 2, 0, 0xc6, 0x12, 0, 2];
-        if let Some(id) = vlan {
-            frame.extend([0x81, 0, 0, id]);
-        }
-        let udp = 8 + payload.len() as u8;
-        frame.extend([8, 0, 0x45, 0, 0, 20 + udp, 0, 0, 0x40, 0, 64, 17, 0, 0]);
-        frame.extend([198, 18, 0, 2, 198, 18, 0, 1]);
-        frame.extend([0x1e, 0x61, 0x1e, 0x61, 0, udp, 0, 0]); // port 7777 to 7777, no checksum
-        frame.extend(payload.as_bytes());
-        let mut sender = pcap::Capture::from_device(self.far.as_str()).unwrap().open().unwrap();
-        sender.sendpacket(frame).unwrap();
-    }
-
-    fn options(&self) -> Options {
-        Options { interfaces: vec![self.near.clone()], buffer_mib: 2, ..Options::default() }
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        let _ = run("ip", &["link", "del", &self.near]);
-    }
 }
 
 #[derive(Debug)]
@@ -271,20 +209,26 @@ fn find<'a>(seen: &'a [Seen], payload: &[u8]) -> &'a Seen {
     seen.iter().find(|f| f.bytes.ends_with(payload)).unwrap()
 }
 
-/// Straight to stderr: what the macros print, the test harness keeps to itself.
-fn skipped(what: &str, why: &str) {
-    let line = format!("SKIPPED: {what}: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
 fn ip(args: &[&str]) {
     run("ip", args).unwrap_or_else(|why| panic!("ip {args:?}: {why}"));
 }
 
-fn run(program: &str, args: &[&str]) -> Result<(), String> {
-    let Output { status, stderr, .. } =
-        Command::new(program).args(args).output().map_err(|e| format!("{program}: {e}"))?;
-    if status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&stderr).trim().to_owned()) }
+fn options(wire: &Wire) -> Options {
+    Options { interfaces: vec![wire.near.clone()], buffer_mib: 2, ..Options::default() }
+}
+
+/// Puts one UDP datagram from 198.18.0.2 to 198.18.0.1 (RFC 2544) into the far end.
+fn send(wire: &Wire, vlan: Option<u8>, payload: &str) {
+    let mut frame = vec![2, 0, 0xc6, 0x12, 0, 1, 2, 0, 0xc6, 0x12, 0, 2];
+    if let Some(id) = vlan {
+        frame.extend([0x81, 0, 0, id]);
+    }
+    let udp = 8 + payload.len() as u8;
+    frame.extend([8, 0, 0x45, 0, 0, 20 + udp, 0, 0, 0x40, 0, 64, 17, 0, 0]);
+    frame.extend([198, 18, 0, 2, 198, 18, 0, 1]);
+    frame.extend([0x1e, 0x61, 0x1e, 0x61, 0, udp, 0, 0]); // port 7777 to 7777, no checksum
+    frame.extend(payload.as_bytes());
+    wire.sender().frame(&frame);
 }
 
 const PLAIN: &[u8] = b"a datagram without a tag";
