@@ -8,7 +8,7 @@ mod read;
 mod run;
 mod tables;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -182,7 +182,10 @@ fn start_log(level: &str, format: LogFormat) -> Result<(), String> {
         return Err(refused("is no level".to_owned()));
     }
     let filter = EnvFilter::try_new(level).map_err(|error| refused(error.to_string()))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),

@@ -49,6 +49,8 @@ fn a_silent_interface_is_ready_and_its_end_is_clean() {
     })
     .collect();
     assert_eq!(told.last().map(String::as_str), Some("STOPPING=1"), "{told:?}");
+    let log = office.text("log");
+    assert!(log.contains(" INFO listening on ") && !log.contains('\u{1b}'), "a journal: {log:?}");
     let lines = fs::read_to_string(&flows).unwrap();
     let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let mut told: Vec<_> = lines
