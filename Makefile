@@ -58,8 +58,10 @@ conformance: build
 		echo "SKIPPED: $(CAPTURES)/score.py is not there (set CAPTURES=)"; \
 	fi
 
-bench: setup
-	$(CARGO) bench $(LOCKED)
+# Beside peers that are installed, on a capture of yours: make bench CAPTURE=FILE.pcap
+bench: build
+	@test -n "$(CAPTURE)" || { echo "name a large capture: make bench CAPTURE=FILE.pcap" >&2; exit 1; }
+	benches/peers $(CAPTURE)
 
 # Licences and advisories of dependencies, the configuration, and the unit.
 check: setup
