@@ -10,6 +10,7 @@ BINARY ?= target/release/saastap
 CAPTURES ?= ../shared/captures
 # Bound on the length of the demo, in seconds; empty: until Ctrl-C.
 DEMO_SECONDS ?=
+DOSES ?= 50
 # For instance TEST_ARGS="-- --show-output".
 TEST_ARGS ?=
 # After the first build no test run needs the network; the lock file says which versions are meant.
@@ -47,9 +48,9 @@ test-build: lint
 test: lint
 	$(CARGO) test $(LOCKED) $(TEST_ARGS)
 
-# The tests that take long: those marked `#[ignore]`, of which `make test` has small doses.
+# Damage by chance in many times the doses of `make test`.
 test-long: setup-test
-	$(CARGO) test $(LOCKED) -- --ignored --show-output
+	SAASTAP_TEST_DOSES=$(DOSES) $(CARGO) test $(LOCKED) --test offline -- --show-output
 
 conformance: build
 	@if [ -x $(CAPTURES)/score.py ] || [ -f $(CAPTURES)/score.py ]; then \

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::program::{DEFAULTS, OFFICE_DAY, Ran, captures, saastap_fed};
+use crate::program::{DEFAULTS, OFFICE_DAY, Ran, captures, doses, saastap_fed};
 
 /// The program read `bytes` or refused them with a remedy.
 fn survives(bytes: &[u8], what: &str) -> Ran {
@@ -39,7 +39,7 @@ fn recorded(turn: usize) -> (PathBuf, Vec<u8>) {
 
 #[test]
 fn octets_flipped_anywhere() {
-    for seed in 0..40 {
+    for seed in 0..doses(40) {
         let (path, mut bytes) = recorded(seed);
         let mut chance = Chance(seed as u64 + 1);
         for _ in 0..1 + chance.below(40) {
@@ -53,7 +53,7 @@ fn octets_flipped_anywhere() {
 /// Only what lies in frames is changed: every record is read, and decoders and sniffers see the damage.
 #[test]
 fn octets_flipped_within_frames() {
-    for seed in 0..40 {
+    for seed in 0..doses(40) {
         let (path, mut bytes) = recorded(seed);
         let mut chance = Chance(seed as u64 + 1_000);
         let mut at = 24;
@@ -76,7 +76,7 @@ fn octets_flipped_within_frames() {
 
 #[test]
 fn cut_at_many_lengths() {
-    for turn in 0..40 {
+    for turn in 0..doses(40) {
         let (path, bytes) = recorded(turn);
         let length = turn * 7 + Chance(turn as u64 + 7).below(bytes.len() - 300);
         let what = format!("{} cut to {length}", path.display());
