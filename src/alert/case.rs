@@ -186,6 +186,14 @@ impl Cases {
         }
     }
 
+    /// Every open case as it stands, for who reads a capture to its end and has no window to wait for.
+    pub fn standing(&mut self, at: Time) -> Vec<Event> {
+        let raise = |(key, case): (&CaseKey, &mut Case)| {
+            case.raise(key, Action::Update, at, &self.sensor).map(|raised| raised.event)
+        };
+        self.cases.iter_mut().filter_map(raise).collect()
+    }
+
     /// Rows that changed without an event since the last call: what was learned.
     pub fn changed(&mut self) -> Vec<Row> {
         std::mem::take(&mut self.changed)

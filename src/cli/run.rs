@@ -15,7 +15,8 @@ pub struct Args {
     /// Interface to listen on, instead of those of the configuration; may be given several times
     #[arg(short, long, value_name = "NAME")]
     pub interface: Vec<String>,
-    /// Write each flow that ends to this file, as a line of JSON like those of `read --flows`
+    /// Write each flow that ends to this file, as a line of JSON like those of `read --flows`; it holds addresses, whatever
+    /// `[privacy]` says
     #[arg(long, value_name = "FILE")]
     pub flows: Option<PathBuf>,
 }

@@ -23,6 +23,8 @@ pub struct Flow<S> {
     /// Both ends have sent something.
     answered: bool,
     syn_seen: bool,
+    /// The sequence number of the client's SYN.
+    isn: Option<u32>,
     closed: Closed,
     pub openings: Option<Box<Openings>>,
     /// When the first payload came; a connection may be silent for long before its client speaks.
@@ -117,6 +119,7 @@ impl<S: Default> Flow<S> {
             client_settled,
             answered: false,
             syn_seen: segment.tcp.is_some_and(|t| t.syn),
+            isn: None,
             closed: Closed::default(),
             openings: Some(Box::default()),
             first_payload: None,
@@ -136,6 +139,9 @@ impl<S> Flow<S> {
         if let Some(tcp) = segment.tcp {
             if tcp.syn {
                 self.syn_seen = true;
+                if !tcp.ack {
+                    self.isn.get_or_insert(tcp.sequence);
+                }
                 if !self.client_settled {
                     self.client_is(if tcp.ack { sender.other() } else { sender });
                 }
@@ -246,15 +252,16 @@ impl<S> Flow<S> {
         if at >= self.deadline(options) {
             return Some(if self.closed.is_closed() { End::Closed } else { End::Idle });
         }
-        let fresh_syn = segment.tcp.is_some_and(|t| t.syn && !t.ack);
-        if fresh_syn && self.closed.is_closed() {
+        let syn = segment.tcp.filter(|t| t.syn && !t.ack)?;
+        if self.closed.is_closed() {
             return Some(End::Closed);
         }
         // A SYN in the midst of an answered conversation begins another, unless it is a late copy of the first.
-        if fresh_syn && self.answered && at.since(self.start) > SYN_COPIES {
-            return Some(End::Reused);
-        }
-        None
+        let copy = match self.isn {
+            Some(isn) => isn == syn.sequence,
+            None => at.since(self.start) <= SYN_COPIES,
+        };
+        (self.answered && !copy).then_some(End::Reused)
     }
 
     /// When silence ends this flow.

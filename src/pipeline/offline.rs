@@ -13,6 +13,7 @@ use super::ring::PAUSE;
 use super::rules::InForce;
 use super::update::{Outlet, Update};
 use super::worker::{Moment, Worker};
+use crate::alert::event::What;
 use crate::alert::{self, Cases, Event, Sensor};
 use crate::capture::{self, Source};
 use crate::config::Config;
@@ -114,10 +115,11 @@ fn inline(
     read(source.as_mut(), &mut one, &refusals, &stop, |source| {
         done.set(source.progress().unwrap_or(done.get()));
     })?;
-    let Straight { mut collector, events, progress, .. } = one.worker.outlet;
+    let Straight { mut collector, mut events, progress, .. } = one.worker.outlet;
     progress(&mut collector, done.get());
     let mut notices = source.notices();
     notices.extend(shortfalls(&counted));
+    conclude(&mut collector, &mut events);
     Ok(Outcome { collector, events, notices })
 }
 
@@ -154,6 +156,7 @@ fn several(
     let counted = std::mem::take(&mut feed.counted);
     let mut notices = feed.join()?;
     notices.extend(shortfalls(&counted));
+    conclude(&mut collector, &mut events);
     Ok(Outcome { collector, events, notices })
 }
 
@@ -161,7 +164,33 @@ fn several(
 fn settle(collector: &mut Collector, events: &mut Vec<Event>) {
     for raised in std::mem::take(&mut collector.raised) {
         collector.cases.accepted(raised.event.id);
-        events.push(raised.event);
+        add(raised.event, events);
+    }
+}
+
+/// The cases as they stand at the end.
+fn conclude(collector: &mut Collector, events: &mut Vec<Event>) {
+    let clock = collector.clock();
+    for event in collector.cases.standing(clock) {
+        add(event, events);
+    }
+}
+
+/// One entry a case: what a later event tells of clients and time is taken into the first.
+fn add(event: Event, events: &mut Vec<Event>) {
+    let What::Finding(later) = event.what else { return };
+    let same = events.iter_mut().find_map(|known| match &mut known.what {
+        What::Finding(first) if first.finding.uid == later.finding.uid => Some(first),
+        _ => None,
+    });
+    match same {
+        Some(first) => {
+            first.clients = later.clients;
+            first.sightings = later.sightings;
+            first.last_seen = later.last_seen;
+            first.evidence = later.evidence;
+        }
+        None => events.push(Event { what: What::Finding(later), ..event }),
     }
 }
 

@@ -179,11 +179,13 @@ impl Receiver {
                 }
             }
             batch.bytes.clear();
-            worker.announce(batch.upto);
             if let Some(moment) = batch.end.take() {
+                // The last announcement comes after the last word: before it, others' ends would be taken first.
                 worker.finish(moment);
+                worker.announce(moment.ordinal);
                 return;
             }
+            worker.announce(batch.upto);
             // A ring of the same length takes every batch back; should it be full, the batch is simply freed.
             let _ = self.empty.push(batch);
         }

@@ -10,6 +10,9 @@ use domain::rdata::{A, Aaaa, Cname, Dname, Https, Mx, Ns, Ptr, Srv, Svcb, Txt};
 
 use super::{Answer, DnsAnswer, DnsMessage, Evidence, State};
 
+/// Octets of a TXT record that are kept: the longest verification strings and SPF records are shorter.
+const MAX_TEXT: usize = 1_024;
+
 /// Answers of one message that are kept; a hundred hold the largest sets of addresses that are handed out.
 pub const MAX_ANSWERS: usize = 64;
 
@@ -159,7 +162,7 @@ fn data(record: &ParsedRecord<'_, &[u8]>) -> Option<(String, Option<IpAddr>)> {
         }
         Rtype::TXT => {
             let txt = parse!(Txt<&[u8]>);
-            let octets: Vec<u8> = txt.iter().flatten().copied().collect();
+            let octets: Vec<u8> = txt.iter().flatten().copied().take(MAX_TEXT).collect();
             String::from_utf8_lossy(&octets).into_owned()
         }
         _ => return None,

@@ -2,6 +2,10 @@
 
 use std::net::IpAddr;
 
+/// Octets of a name that is still taken for one. DNS allows 253 (RFC 1035 section 2.3.4); attacks on servers come with longer
+/// ones, which an analyst wants to see, but one flow must not carry 16 KiB of them to the collector.
+pub const MAX_NAME: usize = 1_024;
+
 /// Names are lossy UTF-8 as they stood on the wire; whoever matches them lower-cases them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {

@@ -1,6 +1,6 @@
 //! HTTP/1 request heads: the Host, or the authority that the target names.
 
-use super::{Answer, Evidence, HttpRequest, Openings};
+use super::{Answer, Evidence, HttpRequest, MAX_NAME, Openings};
 
 /// Octets of a request head that are looked at; servers refuse heads of more than 8 to 16 KiB.
 const MAX_HEAD: usize = 16 * 1024;
@@ -112,7 +112,8 @@ fn host_line(line: &[u8]) -> Option<&[u8]> {
 
 fn found(authority: &[u8]) -> Answer {
     let (host, port) = split_port(authority);
-    let host = (!host.is_empty()).then(|| String::from_utf8_lossy(host).into());
+    let named = (1..=MAX_NAME).contains(&host.len());
+    let host = named.then(|| String::from_utf8_lossy(host).into());
     Answer::Found(Evidence::Http(HttpRequest { host, port }))
 }
 

@@ -10,7 +10,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use evidence::{ClientHello, DnsAnswer, DnsMessage, Ech, Evidence, HttpRequest};
+pub use evidence::{ClientHello, DnsAnswer, DnsMessage, Ech, Evidence, HttpRequest, MAX_NAME};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
 
 /// Every sniffer, in the order in which they are asked. A new one is a file, a `mod` line and a row here.

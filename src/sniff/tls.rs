@@ -3,7 +3,7 @@
 use tls_parser::parse_tls_handshake_client_hello;
 
 use super::reader::Reader;
-use super::{Answer, ClientHello, Ech, Evidence, Openings};
+use super::{Answer, ClientHello, Ech, Evidence, MAX_NAME, Openings};
 
 /// Reads the ClientHello at the beginning of the client's opening (RFC 8446 sections 4.1.2 and 5.1).
 pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
@@ -159,7 +159,8 @@ fn server_name(data: &[u8]) -> Option<Box<str>> {
     loop {
         let (kind, name) = (names.u8()?, names.vector16()?);
         if kind == 0 {
-            return (!name.is_empty()).then(|| String::from_utf8_lossy(name).into());
+            let host = (1..=MAX_NAME).contains(&name.len());
+            return host.then(|| String::from_utf8_lossy(name).into());
         }
     }
 }

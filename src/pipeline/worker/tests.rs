@@ -269,6 +269,20 @@ fn an_opening_that_is_never_finished_is_given_up() {
 }
 
 #[test]
+fn another_syn_is_another_flow_and_a_copy_of_the_first_is_not() {
+    for (isn, flows) in [(5, 1), (9_000_000, 2)] {
+        let mut wire = Wire::new(&Options::default());
+        let me = client(40_000);
+        wire.send(me, SERVER, flags(5, true, false), b"");
+        wire.send(SERVER, me, flags(1, true, true), b"");
+        wire.send(me, SERVER, flags(6, false, true), b"\x16");
+        wire.send(me, SERVER, flags(isn, true, false), b"");
+        wire.worker.finish(Moment { at: wire.at, ordinal: u64::MAX });
+        assert_eq!(wire.ends().len(), flows, "{isn}");
+    }
+}
+
+#[test]
 fn a_port_used_again_is_another_flow_and_silence_ends_one() {
     let mut wire = Wire::new(&Options::default());
     let me = client(40_000);
