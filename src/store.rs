@@ -4,6 +4,8 @@ mod schema;
 mod writer;
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -146,6 +148,8 @@ impl Store {
     }
 
     fn open_whole(path: &Path) -> Result<Self, Error> {
+        // The file is its owner's alone, whatever the umask; SQLite gives its journals the same mode.
+        let _ = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -310,6 +314,20 @@ mod tests {
         let (sender, answer) = channel();
         assert!(ask(Box::new(move |value| sender.send(value.unwrap()).unwrap())));
         answer.recv().unwrap()
+    }
+
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("saastap.db");
+        let (store, aside) = Store::open(&path).unwrap();
+        assert_eq!(aside, None);
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let mode = file.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        drop(store);
     }
 
     #[test]

@@ -45,15 +45,18 @@ impl Opening {
         if let Some(base) = self.base
             && base != sequence
         {
-            let shift = base.wrapping_sub(sequence) as usize;
             // Bytes kept under a guessed base are moved to where they belong; what lay before the beginning goes.
+            let shift = base.wrapping_sub(sequence) as i32;
+            let distance = shift.unsigned_abs() as usize;
+            let (up, cut) = if shift >= 0 { (distance, 0) } else { (0, distance) };
             let old = std::mem::take(&mut self.bytes);
             let ranges = std::mem::take(&mut self.ranges);
             self.base = Some(sequence);
-            if shift <= MAX_OPENING {
-                for (start, end) in ranges.iter() {
-                    let piece = old.get(start..end).unwrap_or_default();
-                    self.insert(start + shift, piece);
+            for (start, end) in ranges.iter() {
+                let from = start.max(cut);
+                let place = from - cut + up;
+                if let Some(piece) = old.get(from..end).filter(|_| place < MAX_OPENING) {
+                    self.insert(place, piece);
                 }
             }
         }
@@ -277,6 +280,14 @@ mod tests {
         assert_eq!(opening.bytes(), b"");
         opening.place(100, b"hello ", 64);
         assert_eq!(opening.bytes(), b"hello world");
+    }
+
+    #[test]
+    fn a_late_syn_cuts_off_what_lay_before_the_beginning() {
+        let mut opening = Opening::default();
+        opening.place(99, b"xhello", 64);
+        opening.begins_at(100);
+        assert_eq!(opening.bytes(), b"hello");
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Collector {
                 self.count(&mut record, &both.1, at);
                 self.keep(worker, slot, record);
             }
-            What::Ended(ended) => self.end(&mut record, &ended, at),
+            What::Ended(ended) => self.end(&mut record, &ended),
             What::Tick | What::Residue(_) => {}
         }
     }
@@ -225,11 +225,13 @@ impl Collector {
         }
     }
 
-    fn end(&mut self, record: &mut Record, ended: &Ended, at: Time) {
+    fn end(&mut self, record: &mut Record, ended: &Ended) {
         record.ends = ended.ends;
-        self.count(record, &ended.delta, ended.last.max(Time::ZERO));
+        self.count(record, &ended.delta, ended.last);
         let seen = if record.is_named() {
             record.named_as()
+        } else if let Some(reason) = self.left_out(ended.ends) {
+            reason
         } else if record.has_hello() {
             "no_sni"
         } else {
@@ -241,7 +243,6 @@ impl Collector {
         };
         let pending = std::mem::take(&mut record.pending);
         self.see(pending.sent.bytes + pending.received.bytes, 1, seen);
-        self.clock = self.clock.max(at);
         if self.keep_lines {
             let end = (ended.start, ended.end, ended.sight, seen);
             self.lines.push(record.line(ended.last, Some(end)));

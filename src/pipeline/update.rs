@@ -29,6 +29,16 @@ pub enum What {
     Tick,
 }
 
+impl Update {
+    /// Octets of the evidence in it.
+    pub fn octets(&self) -> usize {
+        match &self.what {
+            What::Evidence(both) => both.1.octets(),
+            What::Counts(_) | What::Ended(_) | What::Residue(_) | What::Tick => 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Ended {
     pub ends: Ends,

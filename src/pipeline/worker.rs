@@ -18,6 +18,8 @@ pub struct Worker<O> {
     pub outlet: O,
     /// What the outlet refused and must not be lost; while it is not empty, counts stay in their flows.
     backlog: VecDeque<Update>,
+    /// Octets that the evidence in the backlog holds.
+    backlog_octets: usize,
     residue: Delta,
     cells: Arc<Cells<Counter>>,
     shed: Arc<Cells<Shed>>,
@@ -62,6 +64,9 @@ crate::rows! {
 /// bridge a second of 30,000 new flows in 16 MiB.
 const BACKLOG: usize = 65_536;
 
+/// Octets of the evidence that waits: DNS messages may hold tens of thousands each.
+const BACKLOG_OCTETS: usize = 16 << 20;
+
 /// Waits for a collector that takes nothing before the last updates are given up: ten seconds.
 const FINAL_TRIES: u32 = 50_000;
 
@@ -80,6 +85,7 @@ impl<O: Outlet> Worker<O> {
             table: Table::new(options.clone()),
             outlet,
             backlog: VecDeque::new(),
+            backlog_octets: 0,
             residue: Delta::default(),
             cells: Cells::new(),
             shed: Cells::new(),
@@ -96,7 +102,7 @@ impl<O: Outlet> Worker<O> {
 
     /// Octets that a worker can hold at most.
     pub fn memory(options: &Options) -> u64 {
-        options.memory(size_of::<Probe>()) + (BACKLOG * size_of::<Update>()) as u64
+        options.memory(size_of::<Probe>()) + (BACKLOG * size_of::<Update>() + BACKLOG_OCTETS) as u64
     }
 
     /// Takes one segment; `frame` is its number in the capture.
@@ -298,8 +304,10 @@ impl<O: Outlet> Worker<O> {
             update
         };
         self.shed.add(Shed::Delayed, 1);
-        let room = self.backlog.len() < BACKLOG;
+        let octets = update.octets();
+        let room = self.backlog.len() < BACKLOG && self.backlog_octets + octets <= BACKLOG_OCTETS;
         if room {
+            self.backlog_octets += octets;
             self.backlog.push_back(update);
         }
         room
@@ -307,10 +315,12 @@ impl<O: Outlet> Worker<O> {
 
     fn drain_backlog(&mut self) -> bool {
         while let Some(update) = self.backlog.pop_front() {
+            let octets = update.octets();
             if let Err(update) = self.outlet.push(update) {
                 self.backlog.push_front(update);
                 return false;
             }
+            self.backlog_octets = self.backlog_octets.saturating_sub(octets);
         }
         true
     }

@@ -14,6 +14,23 @@ pub enum Evidence {
     Dns(DnsMessage),
 }
 
+impl Evidence {
+    /// Octets that it holds beside itself, about.
+    pub fn octets(&self) -> usize {
+        match self {
+            Self::Tls(hello) => {
+                let names = hello.alpn.iter().map(|n| n.len() + size_of::<Box<str>>());
+                hello.sni.as_ref().map_or(0, |n| n.len()) + names.sum::<usize>()
+            }
+            Self::Http(request) => request.host.as_ref().map_or(0, |n| n.len()),
+            Self::Dns(message) => {
+                let answer = |a: &DnsAnswer| size_of::<DnsAnswer>() + a.name.len() + a.data.len();
+                message.question.len() + message.answers.iter().map(answer).sum::<usize>()
+            }
+        }
+    }
+}
+
 /// A ClientHello (RFC 8446 section 4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ClientHello {

@@ -87,6 +87,7 @@ impl Store {
 
     fn work(mut self, queue: &Receiver<Request>, answers: &Sender<Answer>, cells: &Cells<Counter>) {
         self.measure(cells);
+        let mut failing = false;
         while let Ok(first) = queue.recv() {
             let mut group = Group::default();
             let mut stop = group.take(first);
@@ -102,9 +103,15 @@ impl Store {
                 let Group { batches, delivered, attempted, .. } = &group;
                 let committed = self.commit_group(batches, delivered, attempted);
                 cells.add(if committed.is_ok() { Counter::Commits } else { Counter::Failures }, 1);
-                if let Err(error) = &committed {
-                    tracing::error!(%error, "the store could not commit; it will be tried again");
+                match &committed {
+                    // Told once: it is tried again many times a second, and counted each time.
+                    Err(error) if !failing => {
+                        tracing::error!(%error, "the store cannot commit; it is tried again until it can");
+                    }
+                    Ok(()) if failing => tracing::info!("the store commits again"),
+                    _ => {}
                 }
+                failing = committed.is_err();
                 for batch in &group.batches {
                     // Nobody listens any more at the end of the process.
                     let _ =

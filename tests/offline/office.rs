@@ -119,3 +119,32 @@ fn seconds(time: &str) -> f64 {
     let clock = time.split('T').nth(1).unwrap().trim_end_matches('Z');
     clock.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
 }
+
+/// Guests use the same vendors; they count in visibility, whether named or not, and nowhere else.
+#[test]
+fn guests_are_left_out_of_usage_and_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("guests.toml");
+    let demo = std::fs::read_to_string("config/demo.toml").unwrap();
+    let guests =
+        "[[vantage]]\nkind = \"guest\"\nnetworks = [\"10.40.0.0/24\", \"2001:db8:40::/64\"]\n";
+    std::fs::write(&config, format!("{demo}\n{guests}")).unwrap();
+    let config = config.to_str().unwrap();
+    let day = saastap(&["read", "--config", config, "--json", OFFICE_DAY]).json();
+    let groups = day["usage"].as_array().unwrap().iter().map(|r| r["group"].as_str().unwrap());
+    assert!(groups.clone().count() > 0 && !groups.into_iter().any(|g| g == "office"));
+    let found = day["findings"].to_string();
+    assert!(found.contains("kustomer") && !found.contains("anydesk"), "{found}");
+    let flows = saastap(&["read", "--config", config, "--flows", OFFICE_DAY]).lines();
+    let mut theirs = 0;
+    for flow in &flows {
+        let guest = flow["client"]["ip"].as_str().unwrap().starts_with("10.40.0.");
+        assert_eq!(flow["visibility"] == "excluded", guest || is_guest_v6(flow), "{flow}");
+        theirs += u32::from(guest);
+    }
+    assert!(theirs > 50);
+}
+
+fn is_guest_v6(flow: &Value) -> bool {
+    flow["client"]["ip"].as_str().unwrap().starts_with("2001:db8:40:")
+}
