@@ -172,7 +172,7 @@ impl Outbox {
 }
 
 /// A snapshot of one sink: counters but for `up` and `waiting`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkStats {
     pub name: String,
     /// The last attempt went well.

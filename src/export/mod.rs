@@ -10,6 +10,6 @@ pub mod usage;
 pub mod web;
 
 pub use metrics::{Metrics, Provider, Sample};
-pub use sinks::{Sink, Sinks};
+pub use sinks::Sinks;
 pub use usage::UsageMetrics;
 pub use web::{Coverage, Face, FindingRow, HealthRow, Site, UsageRow};

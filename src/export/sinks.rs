@@ -3,35 +3,19 @@
 use std::sync::{Arc, Mutex};
 
 use super::metrics::{Provider, Sample, locked};
+use crate::alert::SinkStats;
 use crate::count::Kind;
-
-/// One sink at one moment. The counts never go back while the process lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sink {
-    /// The name that the configuration gives it.
-    pub name: String,
-    /// Whether the last attempt went well.
-    pub up: bool,
-    /// Messages that it acknowledged.
-    pub delivered: u64,
-    /// Attempts that broke.
-    pub failures: u64,
-    /// Messages dropped because they were too many or too old.
-    pub given_up: u64,
-    /// Messages that wait for it.
-    pub waiting: u64,
-}
 
 /// The latest state of all sinks: set by whoever owns the outbox, read when scraped.
 #[derive(Default)]
-pub struct Sinks(Mutex<Vec<Sink>>);
+pub struct Sinks(Mutex<Vec<SinkStats>>);
 
 impl Sinks {
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    pub fn set(&self, sinks: Vec<Sink>) {
+    pub fn set(&self, sinks: Vec<SinkStats>) {
         *locked(&self.0) = sinks;
     }
 }
@@ -85,8 +69,8 @@ mod tests {
     fn each_sink_has_its_series() {
         let sinks = Sinks::new();
         sinks.set(vec![
-            Sink { name: "siem".into(), up: true, delivered: 7, ..Sink::default() },
-            Sink { name: "file".into(), waiting: 3, ..Sink::default() },
+            SinkStats { name: "siem".into(), up: true, delivered: 7, ..SinkStats::default() },
+            SinkStats { name: "file".into(), waiting: 3, ..SinkStats::default() },
         ]);
         let mut out = Vec::new();
         sinks.samples(&mut out);

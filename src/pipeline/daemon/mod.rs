@@ -22,13 +22,13 @@ use super::collector::Collector;
 use super::feed::Feed;
 use super::offline;
 use super::rules::{InForce, Rules};
+use crate::alert::Outbox;
 use crate::alert::sink::Configured;
-use crate::alert::{Outbox, SinkStats};
 use crate::capture::{self, Source};
 use crate::config::Config;
 use crate::count::{Cells, Counted};
 use crate::export::web::{Face, Site, bind, serve};
-use crate::export::{Metrics, Sink, Sinks};
+use crate::export::{Metrics, Sinks};
 use crate::identity::load_or_create_key;
 use crate::store::{self, Store, Writer};
 
@@ -225,7 +225,7 @@ impl Daemon {
         if second.is_multiple_of(HEARTBEAT_SECONDS) || second == 1 {
             self.heartbeat();
         }
-        self.sinks.set(self.outbox.stats().into_iter().map(shown).collect());
+        self.sinks.set(self.outbox.stats());
         let up = !self.live || self.captured.get(capture::Counter::InterfacesUp) > 0;
         self.desk.refresh(&self.collector, up && self.feed.ticks() > 0, &self.captured);
         if lives {
@@ -345,15 +345,4 @@ fn spawn_signals(runtime: &Runtime, beat: &Arc<Beat>, desk: &Arc<Desk>) -> io::R
         }
     });
     Ok(())
-}
-
-fn shown(stats: SinkStats) -> Sink {
-    Sink {
-        name: stats.name,
-        up: stats.up,
-        delivered: stats.delivered,
-        failures: stats.failures,
-        given_up: stats.given_up,
-        waiting: stats.waiting,
-    }
 }
