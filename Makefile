@@ -18,7 +18,8 @@ LOCKED := --locked
 
 # Debian packages by what shows that they are there: a command, or a header.
 BUILD_NEEDS := cc:gcc ld:binutils /usr/include/stdio.h:libc6-dev /usr/include/pcap/pcap.h:libpcap-dev
-TEST_NEEDS := /usr/sbin/rsyslogd:rsyslog promtool:prometheus ip:iproute2 ss:iproute2 python3:python3
+TEST_NEEDS := /usr/sbin/rsyslogd:rsyslog promtool:prometheus ip:iproute2 ss:iproute2 python3:python3 \
+	systemd-analyze:systemd setpriv:util-linux
 
 .PHONY: build setup setup-test demo lint test-build test test-long conformance bench check install uninstall
 
