@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 use crate::fault::Faults;
@@ -181,14 +183,14 @@ fn start_log(level: &str, format: LogFormat) -> Result<(), String> {
     if !level.contains('=') && level.parse::<tracing::Level>().is_err() {
         return Err(refused("is no level".to_owned()));
     }
-    let filter = EnvFilter::try_new(level).map_err(|error| refused(error.to_string()))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter: Targets = level.parse().map_err(|error: ParseError| refused(error.to_string()))?;
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
+    let log = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Text => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with(lines.with_target(false)).init(),
+        LogFormat::Json => log.with(lines.json()).init(),
     }
     Ok(())
 }
