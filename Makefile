@@ -49,9 +49,9 @@ test-build: lint
 test: lint
 	$(CARGO) test $(LOCKED) $(TEST_ARGS)
 
-# Damage by chance in many times the doses of `make test`.
+# Damage by chance, kills and rounds of the demo, in many times the doses of `make test`.
 test-long: setup-test
-	SAASTAP_TEST_DOSES=$(DOSES) $(CARGO) test $(LOCKED) --test offline -- --show-output
+	SAASTAP_TEST_DOSES=$(DOSES) $(CARGO) test $(LOCKED) --test offline --test daemon -- --show-output
 
 conformance: build
 	@if [ -x $(CAPTURES)/score.py ] || [ -f $(CAPTURES)/score.py ]; then \

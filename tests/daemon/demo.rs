@@ -2,9 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::doses::doses;
 use super::sensor::{Office, PROGRAM, Sensor};
 
 #[test]
@@ -78,4 +81,24 @@ fn demo(listen: &str, directory: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["demo", "--listen", listen, "--directory"]).arg(directory);
     command
+}
+
+/// Round after round of the same day takes no more memory than the first ones did.
+#[test]
+fn memory_is_level_over_many_rounds() {
+    const SECONDS: u64 = 6;
+    let office = Office::new("");
+    let listen = format!("127.0.0.1:{}", office.port);
+    let demo = office.start(demo(&listen, &office.path("demo")));
+    demo.until("its page is there", |s| s.get("/-/ready").0 == 200);
+    let resident = || demo.metric("process_resident_memory_bytes").unwrap();
+    let half = Duration::from_secs(SECONDS * doses(1) as u64 / 2);
+    thread::sleep(half);
+    let before = resident();
+    thread::sleep(half);
+    let after = resident();
+    // The first day fills tables and caches; a leak of each round would go on.
+    assert!(after < before * 1.25 + 8e6, "{before} then {after}");
+    demo.signal(Signal::INT);
+    assert_eq!(demo.end().code(), Some(0));
 }

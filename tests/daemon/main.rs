@@ -6,6 +6,8 @@
 
 mod alerts;
 mod demo;
+#[path = "../doses/mod.rs"]
+mod doses;
 mod life;
 mod live;
 mod refusals;

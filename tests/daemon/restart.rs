@@ -4,6 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
+use super::doses::doses;
 use super::sensor::{Office, POLICY};
 use super::wire::Wire;
 
@@ -47,6 +48,12 @@ fn usage_and_cases_survive_a_stop() {
 #[test]
 fn what_was_accepted_is_told_after_a_kill() {
     let Some(wire) = Wire::new() else { return };
+    for _ in 0..doses(2) {
+        killed_and_told(&wire);
+    }
+}
+
+fn killed_and_told(wire: &Wire) {
     let office = Office::new("");
     // The second file cannot be written before its folder is there.
     let (up, down) = (office.path("up.jsonl"), office.path("later/down.jsonl"));

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::program::{DEFAULTS, OFFICE_DAY, Ran, captures, doses, saastap_fed};
+use crate::doses::doses;
+use crate::program::{DEFAULTS, OFFICE_DAY, Ran, captures, saastap_fed};
 
 /// The program read `bytes` or refused them with a remedy.
 fn survives(bytes: &[u8], what: &str) -> Ran {

@@ -7,6 +7,8 @@ mod again;
 mod bounds;
 mod cases;
 mod configuration;
+#[path = "../doses/mod.rs"]
+mod doses;
 mod hostile;
 mod misuse;
 mod office;

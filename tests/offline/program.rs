@@ -138,9 +138,3 @@ fn high_water(status: &Path) -> u64 {
     let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
-
-/// How often a test of chance is tried: `usual` times, or as many times more as `make test-long` asks for.
-pub fn doses(usual: usize) -> usize {
-    let more = std::env::var("SAASTAP_TEST_DOSES").ok().and_then(|n| n.parse::<usize>().ok());
-    usual * more.unwrap_or(1)
-}
