@@ -25,7 +25,7 @@ fn sees_frames_with_and_without_vlan_whole_and_cut() {
     assert_eq!(tagged.bytes[12..18], [0x81, 0, 0, 42, 8, 0], "the tag is in its place");
     assert_eq!((plain.link, plain.wire_len as usize), (1, plain.bytes.len()));
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    assert!(now - plain.time.secs() < 20, "{:?} is not now", plain.time);
+    assert!(now - plain.time.secs() < 120, "{:?} is not now", plain.time);
     assert!(seen.windows(2).all(|w| w[0].time <= w[1].time && w[0].number < w[1].number));
     assert!(counts.get(Counter::Frames) >= 2);
 
@@ -52,10 +52,10 @@ fn a_silent_link_still_gives_ticks_in_step_with_the_clock() {
             Next::Tick(tick) => ticks.push(tick),
             other => panic!("{other:?}"),
         }
-        assert!(before.elapsed() < Duration::from_secs(2), "next() hung");
+        assert!(before.elapsed() < PATIENCE, "next() hung");
     }
     assert!(start.elapsed() > Duration::from_millis(900), "ticks run ahead of the clock");
-    assert!(start.elapsed() < Duration::from_secs(10), "ticks lag behind the clock");
+    assert!(start.elapsed() < PATIENCE, "ticks lag behind the clock");
     assert!(ticks.is_sorted_by(|a, b| a < b));
     assert!(ticks.iter().all(|t| t.nanos() % 100_000_000 == 0), "{ticks:?}");
     assert_eq!(counts.get(Counter::Ticks), 12);
