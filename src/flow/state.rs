@@ -224,11 +224,14 @@ impl<S> Flow<S> {
         self.key.transport == Transport::Tcp && !self.syn_seen
     }
 
-    /// What the openings said shows that client and server were taken for each other.
-    pub fn swap_ends(&mut self) {
-        if !self.client_settled {
+    /// What the openings said shows that client and server were taken for each other; false where the handshake says
+    /// otherwise.
+    pub fn swap_ends(&mut self) -> bool {
+        let guessed = !self.client_settled;
+        if guessed {
             self.client_is(self.client.other());
         }
+        guessed
     }
 
     /// Settles which end is the client. Where the other was taken for it, what it sent was received, and the rhythm was not

@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::record::{Contact, FlowLine, Name, Record};
+use super::name::Name;
+use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
@@ -191,19 +192,28 @@ impl Collector {
 
     fn learn(&mut self, record: &mut Record, ends: Ends, evidence: Evidence, at: Time) {
         record.ends = ends;
-        let named_before = record.is_named();
-        let name = record.learn(evidence, self.keep_lines);
+        let names = record.learn(evidence, self.keep_lines);
         if record.has_full_part() {
             self.lines.push(record.line(at, None));
         }
-        let Some(name) = name else { return };
-        if record.contact.as_ref().is_some_and(|c| c.name == name) {
+        for name in names {
+            self.name(record, ends, name, at);
+        }
+    }
+
+    /// A flow has got a name: it decides whose the flow is, unless a better one has decided already.
+    fn name(&mut self, record: &mut Record, ends: Ends, name: Name, at: Time) {
+        let named_before = record.is_named();
+        let decides = record.rises_to(name.via);
+        if record.contact.as_ref().is_some_and(|c| !decides || c.name == name) {
             return;
         }
         record.left_out = self.left_out(ends);
         let contact = if record.left_out.is_some() { None } else { self.contact(&name, ends, at) };
-        // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it.
-        record.contact = contact;
+        if decides || contact.is_some() {
+            // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it.
+            record.contact = contact;
+        }
         let pending = std::mem::take(&mut record.pending);
         if record.contact.is_some() {
             self.use_contact(record, &pending, at);
@@ -384,7 +394,7 @@ impl Collector {
             flow: FlowFacts {
                 start: contact.start,
                 name: &contact.name.name,
-                via: contact.name.via,
+                via: contact.name.via.name(),
                 client: end(ends.client),
                 server: end(ends.server),
                 community_id: None,

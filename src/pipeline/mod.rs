@@ -3,6 +3,7 @@
 mod collector;
 mod daemon;
 mod feed;
+mod name;
 mod offline;
 mod reader;
 mod record;

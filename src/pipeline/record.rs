@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::name::{Name, Via};
 use super::update::Sight;
 use crate::decode::{Endpoint, Transport};
 use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::ClientKind;
 use crate::policy::{Decision, Relation};
 use crate::signature::Verdict;
-use crate::sniff::{self, ClientHello, DnsMessage, Ech, Evidence};
+use crate::sniff::{self, ClientHello, DnsMessage, Ech, Evidence, HttpRequest};
 use crate::time::Time;
 use crate::usage;
 
@@ -23,8 +24,8 @@ pub struct Record {
     pub generation: u32,
     pub id: u64,
     pub ends: Ends,
-    /// Something named it that is not a DNS question in it.
-    named: bool,
+    /// The highest rank of a name so far; 0 where nothing named it but DNS questions in it.
+    rank: u8,
     has_hello: bool,
     /// For its line alone: these three stay empty where none will be printed.
     names: Vec<Name>,
@@ -39,13 +40,6 @@ pub struct Record {
     pub pending: Delta,
     sent: Tally,
     received: Tally,
-}
-
-/// How a flow was seen to be named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Name {
-    pub via: &'static str,
-    pub name: Arc<str>,
 }
 
 /// A flow that belongs to a vendor: what is needed to count its next report without asking again.
@@ -78,7 +72,7 @@ impl Record {
             generation,
             id,
             ends,
-            named: false,
+            rank: 0,
             has_hello: false,
             names: Vec::new(),
             dns: Vec::new(),
@@ -99,40 +93,58 @@ impl Record {
         self.received.packets += delta.received.packets;
     }
 
-    /// Takes evidence; the host name that it gives the flow, if it does. `keep` is off where no line will be printed.
-    pub fn learn(&mut self, evidence: Evidence, keep: bool) -> Option<Name> {
-        let name = match evidence {
+    /// Takes evidence; the names that it gives the flow. `keep` is off where no line will be printed.
+    pub fn learn(&mut self, evidence: Evidence, keep: bool) -> Vec<Name> {
+        let mut names = Vec::new();
+        match evidence {
             Evidence::Tls(hello) => {
-                let name = hello.sni.as_deref().map(|sni| self.name("tls_sni", sni, keep));
+                let via = Via::from(hello.carrier);
+                names.extend(hello.sni.as_deref().map(|sni| self.name(via, sni, keep)));
                 self.has_hello = true;
                 if keep {
                     self.hello = Some(hello);
                 }
-                name
             }
-            Evidence::Http(request) => {
-                let host = request.host.as_deref()?;
-                match request.port {
-                    // The line shows the authority as it was sent, with its port; signatures know hosts alone.
-                    Some(port) if keep => {
-                        self.name("http_host", &format!("{host}:{port}"), keep);
-                        Some(Name { via: "http_host", name: Arc::from(host) })
-                    }
-                    _ => Some(self.name("http_host", host, keep)),
+            Evidence::Certificate(certificate) => {
+                for name in certificate.names.iter().take(MAX_NAMES) {
+                    names.push(self.name(Via::Certificate, name, keep));
                 }
             }
+            Evidence::Http(HttpRequest { host: Some(host), port }) => match port {
+                // The line shows the authority as it was sent, with its port; signatures know hosts alone.
+                Some(port) if keep => {
+                    self.name(Via::HttpHost, &format!("{host}:{port}"), keep);
+                    names.push(Name { via: Via::HttpHost, name: Arc::from(host) });
+                }
+                _ => names.push(self.name(Via::HttpHost, &host, keep)),
+            },
             Evidence::Dns(message) => {
                 if keep {
                     if !message.question.is_empty() {
-                        self.name("dns_query", &message.question, keep);
+                        self.name(Via::DnsQuery, &message.question, keep);
                     }
                     self.dns.push(message);
                 }
-                None
             }
-        };
-        self.named |= name.is_some();
-        name
+            Evidence::Smtp(smtp) => {
+                for name in [smtp.greeting, smtp.hello, smtp.sender].iter().flatten() {
+                    names.push(self.name(Via::Smtp, name, keep));
+                }
+                for name in &smtp.recipients {
+                    names.push(self.name(Via::Smtp, name, keep));
+                }
+            }
+            Evidence::Native(native) => names.push(self.name(Via::Native, native.protocol, keep)),
+            Evidence::Http(_) | Evidence::HttpResponse(_) | Evidence::Dhcp(_) => {}
+        }
+        names
+    }
+
+    /// Whether a name of this rank decides about the flow, and not only helps where others are nobody's.
+    pub fn rises_to(&mut self, via: Via) -> bool {
+        let rises = via.rank() >= self.rank;
+        self.rank = self.rank.max(via.rank());
+        rises
     }
 
     pub fn has_full_part(&self) -> bool {
@@ -140,7 +152,7 @@ impl Record {
     }
 
     pub const fn is_named(&self) -> bool {
-        self.named
+        self.rank > 0
     }
 
     /// How the octets of a named flow count in visibility.
@@ -156,7 +168,7 @@ impl Record {
         self.has_hello
     }
 
-    fn name(&mut self, via: &'static str, name: &str, keep: bool) -> Name {
+    fn name(&mut self, via: Via, name: &str, keep: bool) -> Name {
         if let Some(known) = self.names.iter().find(|n| n.via == via && &*n.name == name) {
             return known.clone();
         }
@@ -322,7 +334,6 @@ pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<(
 mod tests {
     use super::*;
     use crate::decode::Address;
-    use crate::sniff::HttpRequest;
 
     fn record() -> Record {
         let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 80 };
@@ -339,10 +350,11 @@ mod tests {
         let (mut without, mut with) = (record(), record());
         for i in 0..100 {
             let host = format!("h{i}.example");
-            assert_eq!(&*without.learn(request(&host), false).unwrap().name, host);
+            assert_eq!(&*without.learn(request(&host), false)[0].name, host);
             with.learn(request(&host), true);
         }
         without.learn(Evidence::Tls(ClientHello::default()), false);
+        assert!(!without.is_named() && without.rises_to(Via::HttpHost));
         assert_eq!((without.names.len(), with.names.len()), (0, MAX_NAMES));
         assert!(without.hello.is_none() && without.has_hello() && without.is_named());
     }
@@ -351,6 +363,7 @@ mod tests {
     fn a_part_of_a_line_takes_no_name_from_its_flow() {
         let mut record = record();
         record.learn(request("a.example"), true);
+        record.rises_to(Via::HttpHost);
         record.line(Time::ZERO, None);
         assert!(record.is_named());
     }

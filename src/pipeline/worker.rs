@@ -10,7 +10,7 @@ use super::update::{Ended, Outlet, Sight, Update, What};
 use crate::count::{Cells, Counted};
 use crate::decode::{Segment, Transport};
 use crate::flow::{Counter, Delta, End, Flow, Key, Options, Side, Table};
-use crate::sniff::{self, Evidence, Progress};
+use crate::sniff::{self, Evidence, Patterns, Progress};
 use crate::time::Time;
 
 pub struct Worker<O> {
@@ -24,6 +24,7 @@ pub struct Worker<O> {
     cells: Arc<Cells<Counter>>,
     shed: Arc<Cells<Shed>>,
     answers: Arc<Cells<sniff::Counter>>,
+    patterns: Arc<Patterns>,
     found: Vec<Evidence>,
     moment: Moment,
 }
@@ -90,6 +91,7 @@ impl<O: Outlet> Worker<O> {
             cells: Cells::new(),
             shed: Cells::new(),
             answers: Cells::new(),
+            patterns: Arc::default(),
             found: Vec::new(),
             moment: Moment::default(),
         }
@@ -132,7 +134,11 @@ impl<O: Outlet> Worker<O> {
             self.report(slot);
         }
         let Some(flow) = self.table.flow_mut(slot) else { return };
+        let client = flow.client();
         flow.count(segment, sender, at);
+        if flow.client() != client {
+            flow.progress.progress.swap_sides();
+        }
         if next_request {
             flow.open_again(sender, segment, at);
             flow.progress.progress.restart_http();

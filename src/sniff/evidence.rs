@@ -10,19 +10,32 @@ pub const MAX_NAME: usize = 1_024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {
     Tls(ClientHello),
+    Certificate(Certificate),
     Http(HttpRequest),
+    HttpResponse(HttpResponse),
     Dns(DnsMessage),
+    Smtp(Smtp),
+    Dhcp(Dhcp),
+    Native(Native),
 }
 
 impl Evidence {
     /// Octets that it holds beside itself, about.
     pub fn octets(&self) -> usize {
         match self {
-            Self::Tls(hello) => {
-                let names = hello.alpn.iter().map(|n| n.len() + size_of::<Box<str>>());
-                hello.sni.as_ref().map_or(0, |n| n.len()) + names.sum::<usize>()
+            Self::Tls(hello) => len(hello.sni.as_ref()) + all(&hello.alpn),
+            Self::Certificate(certificate) => {
+                let texts = [&certificate.subject, &certificate.issuer, &certificate.organisation];
+                all(&certificate.names) + texts.map(|text| len(text.as_ref())).iter().sum::<usize>()
             }
-            Self::Http(request) => request.host.as_ref().map_or(0, |n| n.len()),
+            Self::Http(request) => len(request.host.as_ref()),
+            Self::HttpResponse(response) => response.patterns.len() * size_of::<u32>(),
+            Self::Smtp(smtp) => {
+                let texts = [&smtp.greeting, &smtp.hello, &smtp.sender];
+                all(&smtp.recipients) + texts.map(|text| len(text.as_ref())).iter().sum::<usize>()
+            }
+            Self::Dhcp(lease) => len(lease.name.as_ref()),
+            Self::Native(_) => 0,
             Self::Dns(message) => {
                 let answer = |a: &DnsAnswer| size_of::<DnsAnswer>() + a.name.len() + a.data.len();
                 message.question.len() + message.answers.iter().map(answer).sum::<usize>()
@@ -31,9 +44,18 @@ impl Evidence {
     }
 }
 
+fn len(text: Option<&Box<str>>) -> usize {
+    text.map_or(0, |text| text.len())
+}
+
+fn all(texts: &[Box<str>]) -> usize {
+    texts.iter().map(|text| text.len() + size_of::<Box<str>>()).sum()
+}
+
 /// A ClientHello (RFC 8446 section 4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ClientHello {
+    pub carrier: Carrier,
     /// host_name of server_name (RFC 6066 section 3).
     pub sni: Option<Box<str>>,
     /// ALPN (RFC 7301) in the client's order.
@@ -41,6 +63,28 @@ pub struct ClientHello {
     /// supported_versions without GREASE, or legacy_version where the extension is absent.
     pub versions: Vec<u16>,
     pub ech: Ech,
+}
+
+/// What a ClientHello travels in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Carrier {
+    #[default]
+    Tcp,
+    Quic,
+    Dtls,
+}
+
+/// The first certificate of a server, in the clear up to TLS 1.2 (RFC 5280 section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Certificate {
+    /// dNSNames of the subject alternative name, in their order.
+    pub names: Vec<Box<str>>,
+    /// Common name of the subject.
+    pub subject: Option<Box<str>>,
+    /// Common name of the issuer.
+    pub issuer: Option<Box<str>>,
+    /// Organisation of the subject, else of the issuer.
+    pub organisation: Option<Box<str>>,
 }
 
 /// What is known of encrypted_client_hello in a hello.
@@ -62,6 +106,56 @@ pub struct HttpRequest {
     pub host: Option<Box<str>>,
     /// The port that stood behind the host.
     pub port: Option<u16>,
+}
+
+/// The head of an HTTP/1 response, and of the request before it, as far as signatures ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct HttpResponse {
+    /// Numbers of the patterns that were met.
+    pub patterns: Vec<u32>,
+}
+
+/// What an SMTP conversation says of its ends before it is encrypted (RFC 5321). Never a local part.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Smtp {
+    /// Host name in the server's greeting.
+    pub greeting: Option<Box<str>>,
+    /// Host name in HELO, EHLO or LHLO.
+    pub hello: Option<Box<str>>,
+    /// Domain of MAIL FROM.
+    pub sender: Option<Box<str>>,
+    /// Domains of RCPT TO, each once.
+    pub recipients: Vec<Box<str>>,
+}
+
+/// An address that a DHCP server gave to a machine (RFC 2131, RFC 8415).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dhcp {
+    pub address: IpAddr,
+    /// The hardware address, where the message shows one.
+    pub mac: Option<[u8; 6]>,
+    /// Host name that the client gave.
+    pub name: Option<Box<str>>,
+    /// Seconds for which the address is the machine's; 0 where it was given back.
+    pub seconds: u32,
+}
+
+/// A protocol that is a product's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Native {
+    /// As signatures name it: `teamviewer`, `rdp` ...
+    pub protocol: &'static str,
+    pub activity: Activity,
+}
+
+/// What the first bytes of a native protocol show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activity {
+    /// The agent is there and keeps in touch.
+    Presence,
+    /// Somebody is connected.
+    Session,
 }
 
 /// One DNS message (RFC 1035 section 4).

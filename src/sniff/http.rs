@@ -214,9 +214,10 @@ const MAX_METHOD: usize = 17;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sniff::Patterns;
 
     fn host(head: &str) -> Option<(Option<String>, Option<u16>)> {
-        match sniff(&Openings { client: head.as_bytes(), server: b"" }) {
+        match sniff(&Openings::new(head.as_bytes(), b"", &Patterns::NONE)) {
             Answer::Found(Evidence::Http(request)) => {
                 Some((request.host.map(String::from), request.port))
             }

@@ -3,6 +3,7 @@
 pub mod dns;
 mod evidence;
 pub mod http;
+mod patterns;
 mod progress;
 mod reader;
 mod tls;
@@ -10,7 +11,11 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use evidence::{ClientHello, DnsAnswer, DnsMessage, Ech, Evidence, HttpRequest, MAX_NAME};
+pub use evidence::{
+    Activity, Carrier, Certificate, ClientHello, Dhcp, DnsAnswer, DnsMessage, Ech, Evidence,
+    HttpRequest, HttpResponse, MAX_NAME, Native, Smtp,
+};
+pub use patterns::Patterns;
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
 
 /// Every sniffer, in the order in which they are asked. A new one is a file, a `mod` line and a row here.
@@ -39,12 +44,17 @@ pub struct Sniffer {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Over {
+    /// What the client says, and with it whose protocol the stream is: the first of them that finds something ends the
+    /// asking of all the others.
     Stream {
         /// A function of the two openings, asked again each time that they have grown.
         sniff: fn(&Openings<'_>) -> Answer,
         /// What is certain of openings that will not grow any more.
         cut_short: fn(&Openings<'_>) -> Option<Evidence>,
     },
+    /// What the server says, asked beside the others and after them: a certificate, the head of a response. It answers
+    /// `Found` at most once.
+    Reply(fn(&Openings<'_>) -> Answer),
     /// A step: state, whether the client sent it, datagram.
     Datagrams(fn(&mut State, bool, &[u8]) -> Answer),
 }
@@ -54,10 +64,20 @@ pub enum Over {
 pub struct Openings<'a> {
     pub client: &'a [u8],
     pub server: &'a [u8],
+    /// The sniffer asked has emitted a message of this stream before: the openings begin behind it.
+    pub emitted: bool,
+    /// What signatures look for in bytes.
+    pub patterns: &'a Patterns,
+}
+
+impl<'a> Openings<'a> {
+    pub const fn new(client: &'a [u8], server: &'a [u8], patterns: &'a Patterns) -> Self {
+        Self { client, server, emitted: false, patterns }
+    }
 }
 
 /// What a datagram sniffer remembers of a flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct State {
     /// The sniffer's own.
     pub word: u32,
@@ -74,8 +94,8 @@ pub enum Answer {
     NeedMore,
     /// All that I can tell.
     Found(Evidence),
-    /// One message is done, of so many bytes; go on with what follows.
-    Emit(Evidence, usize),
+    /// One message is done, of so many bytes of the client and of the server; go on with what follows.
+    Emit(Evidence, usize, usize),
     /// Start again, with every sniffer, on what follows these offsets (client, server): STARTTLS, CONNECT, SOCKS, PROXY.
     Inside(Option<Evidence>, usize, usize),
 }

@@ -18,7 +18,7 @@ pub enum Wants {
 }
 
 /// One per flow.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Progress {
     /// Two bits a row of the table: no more asked with the sides as given, no more asked with the sides swapped.
     refused: u64,
@@ -60,15 +60,29 @@ impl Progress {
     }
 
     /// Whether the evidence came from the side that was given as the server's.
-    pub fn swapped(&self) -> bool {
+    pub const fn is_swapped(&self) -> bool {
         self.marks & SWAPPED != 0
+    }
+
+    /// From now on the sides are given the other way round.
+    pub fn swap_sides(&mut self) {
+        self.marks ^= SWAPPED;
+        std::mem::swap(&mut self.client_at, &mut self.server_at);
+        self.refused = (self.refused & STRAIGHT) << 1 | (self.refused >> 1) & STRAIGHT;
+    }
+
+    /// Nobody wants to hear more of the client; what the server says may still be wanted.
+    pub const fn client_is_done(&self) -> bool {
+        const CLIENT: u64 = rows(SNIFFERS, false);
+        self.refused & CLIENT == CLIENT
     }
 
     /// Begins anew at a later request of an HTTP/1 connection: `stream` then takes openings that begin there, and asks HTTP
     /// alone.
     pub fn restart_http(&mut self) {
         let http = SNIFFERS.iter().position(|sniffer| sniffer.name == "http").unwrap_or_default();
-        *self = Self { refused: !straight(http), answers: self.answers, ..Self::default() };
+        let refused = !(straight(http) | rows(SNIFFERS, true) & STRAIGHT);
+        *self = Self { refused, answers: self.answers, ..Self::default() };
     }
 
     /// Hands over what is to be counted since the last call.
@@ -100,28 +114,36 @@ impl Progress {
             let mut open = false;
             for swapped in [false, true] {
                 for (row, sniffer) in table.iter().enumerate() {
-                    let Over::Stream { sniff, .. } = sniffer.over else { continue };
+                    let (sniff, reply) = match sniffer.over {
+                        Over::Stream { sniff, .. } => (sniff, false),
+                        Over::Reply(sniff) => (sniff, true),
+                        Over::Datagrams(_) => continue,
+                    };
                     let bit = if swapped { straight(row) << 1 } else { straight(row) };
                     if self.refused & bit != 0 {
                         continue;
                     }
-                    match sniff(&self.view(openings, swapped)) {
+                    let view = self.view(openings, swapped);
+                    match sniff(&view) {
                         Answer::NotMine => self.refused |= bit,
-                        Answer::NeedMore => open = true,
-                        Answer::Found(evidence) => {
-                            self.answered(row, swapped);
-                            out(evidence);
-                            return Wants::Met;
+                        // Where nobody knows the stream, a server that is silent is not waited for.
+                        Answer::NeedMore => {
+                            open |= !reply || self.last != 0 || !view.server.is_empty();
                         }
-                        Answer::Emit(evidence, consumed) => {
+                        Answer::Emit(evidence, client, server) if client + server > 0 && !reply => {
                             self.answered(row, swapped);
                             out(evidence);
-                            // What emits nothing but promises would be asked for ever.
-                            if consumed == 0 {
-                                return Wants::Met;
-                            }
-                            self.advance(swapped, consumed, 0);
-                            self.refused = !bit;
+                            self.advance(swapped, client, server);
+                            self.marks |= EMITTED;
+                            self.refused |= rows(table, false) & !bit | other_way(swapped);
+                            continue 'depth;
+                        }
+                        // What emits nothing but promises would be asked for ever.
+                        Answer::Found(evidence) | Answer::Emit(evidence, ..) => {
+                            self.answered(row, swapped);
+                            out(evidence);
+                            let done = if reply { both(bit) } else { rows(table, false) };
+                            self.refused |= done | other_way(swapped);
                             continue 'depth;
                         }
                         Answer::Inside(evidence, client, server) => {
@@ -135,7 +157,8 @@ impl Progress {
                             }
                             self.depth += 1;
                             self.advance(swapped, client, server);
-                            self.refused = 0;
+                            self.marks &= !EMITTED;
+                            self.refused = other_way(swapped);
                             continue 'depth;
                         }
                     }
@@ -170,7 +193,7 @@ impl Progress {
                     out(evidence);
                     return Wants::Met;
                 }
-                Answer::Emit(evidence, _) => {
+                Answer::Emit(evidence, ..) => {
                     self.answered(row, false);
                     self.refused = !straight(row);
                     out(evidence);
@@ -214,11 +237,9 @@ impl Progress {
     fn view<'a>(&self, openings: &Openings<'a>, swapped: bool) -> Openings<'a> {
         let client = from(openings.client, self.client_at);
         let server = from(openings.server, self.server_at);
-        if swapped {
-            Openings { client: server, server: client }
-        } else {
-            Openings { client, server }
-        }
+        let (client, server) = if swapped { (server, client) } else { (client, server) };
+        let emitted = self.marks & EMITTED != 0;
+        Openings { client, server, emitted, patterns: openings.patterns }
     }
 
     fn advance(&mut self, swapped: bool, client: usize, server: usize) {
@@ -284,10 +305,35 @@ const ROWS: [Row; SNIFFERS.len() + 2] = {
 
 /// The table has room for half as many rows as `Progress::refused` has bits.
 const _: () = assert!(SNIFFERS.len() <= 32);
-const _: () = assert!(size_of::<Progress>() <= 32);
+const _: () = assert!(size_of::<Progress>() <= 40);
 
 const fn straight(row: usize) -> u64 {
     1 << (row * 2)
+}
+
+/// The bits of all rows with the sides as given.
+const STRAIGHT: u64 = 0x5555_5555_5555_5555;
+
+/// A row's bits both ways, by one of them.
+const fn both(bit: u64) -> u64 {
+    bit | (bit & STRAIGHT) << 1 | (bit & !STRAIGHT) >> 1
+}
+
+/// The bits of all rows with the sides the other way round: evidence has settled who is the client.
+const fn other_way(swapped: bool) -> u64 {
+    if swapped { STRAIGHT } else { !STRAIGHT }
+}
+
+/// The bits, both ways, of the rows that listen to the server, or of all others.
+const fn rows(mut table: &[Sniffer], replies: bool) -> u64 {
+    let (mut bits, mut row) = (0, 0);
+    while let [sniffer, rest @ ..] = table {
+        if matches!(sniffer.over, Over::Reply(_)) == replies {
+            bits |= both(straight(row));
+        }
+        (table, row) = (rest, row + 1);
+    }
+    bits
 }
 
 fn from(opening: &[u8], at: u32) -> &[u8] {
@@ -298,3 +344,5 @@ fn from(opening: &[u8], at: u32) -> &[u8] {
 const SWAPPED: u8 = 1;
 const DEPTH: u8 = 2;
 const LIMITED: u8 = 4;
+/// The row that is asked has emitted a message at this depth.
+const EMITTED: u8 = 8;

@@ -85,12 +85,16 @@ fn name(evidence: &Evidence) -> Option<&str> {
         Evidence::Tls(hello) => hello.sni.as_deref(),
         Evidence::Http(request) => request.host.as_deref(),
         Evidence::Dns(message) => Some(&message.question),
+        Evidence::Native(native) => Some(native.protocol),
+        other => panic!("{other:?}"),
     }
 }
 
 fn stream(progress: &mut Progress, client: &[u8], server: &[u8]) -> (Wants, Vec<Evidence>) {
     let mut seen = Vec::new();
-    let wants = progress.stream(&Openings { client, server }, &mut |evidence| seen.push(evidence));
+    let wants = progress.stream(&Openings::new(client, server, &Patterns::NONE), &mut |evidence| {
+        seen.push(evidence)
+    });
     (wants, seen)
 }
 
@@ -141,7 +145,7 @@ fn a_stream_cut_at_every_octet_waits_until_it_has_the_name() {
                 }
             }
             assert!(met);
-            assert!(!progress.swapped());
+            assert!(!progress.is_swapped());
         }
     }
 }
@@ -150,6 +154,7 @@ fn a_stream_cut_at_every_octet_waits_until_it_has_the_name() {
 fn the_hello_tells_what_it_offers() {
     let (_, seen) = stream(&mut Progress::default(), &samples()[4].bytes, b"");
     let expected = ClientHello {
+        carrier: Carrier::Tcp,
         sni: Some("acme.zendesk.com".into()),
         alpn: vec!["h2".into(), "http/1.1".into()],
         versions: vec![0x0304, 0x0303],
@@ -177,7 +182,7 @@ fn a_hello_that_ends_early_gives_its_name_if_that_was_reached() {
     let mut reached = 0;
     for sample in samples().iter().filter(|sample| sample.sniffer == "tls") {
         for cut in 0..sample.bytes.len() {
-            let opening = Openings { client: &sample.bytes[..cut], server: b"" };
+            let opening = Openings::new(&sample.bytes[..cut], b"", &Patterns::NONE);
             let mut progress = Progress::default();
             let mut seen = Vec::new();
             if progress.stream(&opening, &mut |_| ()) == Wants::Met {
@@ -201,7 +206,7 @@ fn sides_given_the_wrong_way_round_are_noticed() {
         for other in [&b""[..], b"\x16\x03\x03\x00\x04\x02\x00\x00\x00", b"HTTP/1.1 200 OK\r\n"] {
             let mut progress = Progress::default();
             let (wants, seen) = stream(&mut progress, other, &sample.bytes);
-            assert_eq!((wants, progress.swapped()), (Wants::Met, true));
+            assert_eq!((wants, progress.is_swapped()), (Wants::Met, true));
             assert_eq!(name(&seen[0]), Some(sample.name));
         }
     }
@@ -250,10 +255,19 @@ mod driver {
         match openings.client {
             [] | [b'!'] => Answer::NeedMore,
             [b'>', ..] => Answer::Inside(Some(evidence(b'>')), 1, 2),
-            [b'!', text, ..] => Answer::Emit(evidence(*text), 2),
+            [b'!', text, ..] => Answer::Emit(evidence(*text), 2, 0),
             [text @ b'a'..=b'z', ..] if openings.server.first() != Some(&b'?') => {
                 Answer::Found(evidence(*text))
             }
+            _ => Answer::NotMine,
+        }
+    }
+
+    /// A server that says `=x`, of a client that anybody knows.
+    fn reply(openings: &Openings<'_>) -> Answer {
+        match openings.server {
+            [] | [b'='] => Answer::NeedMore,
+            [b'=', text, ..] => Answer::Found(evidence(*text)),
             _ => Answer::NotMine,
         }
     }
@@ -269,13 +283,18 @@ mod driver {
             help: "",
             over: Over::Stream { sniff: wrapped, cut_short: |_| None },
         },
+        Sniffer { name: "reply", help: "", over: Over::Reply(reply) },
     ];
 
     fn ask(progress: &mut Progress, client: &[u8], server: &[u8]) -> (Wants, String) {
         let mut seen = String::new();
-        let wants = progress.stream_by(TABLE, &Openings { client, server }, &mut |evidence| {
-            seen.push_str(name(&evidence).unwrap());
-        });
+        let wants = progress.stream_by(
+            TABLE,
+            &Openings::new(client, server, &Patterns::NONE),
+            &mut |evidence| {
+                seen.push_str(name(&evidence).unwrap());
+            },
+        );
         (wants, seen)
     }
 
@@ -288,12 +307,12 @@ mod driver {
             progress.counts(|row| deep |= row == Counter::DEPTH);
             (wants, seen, deep)
         };
-        assert_eq!(ask(b">>>x", b""), (Wants::Met, ">>>x".into(), false));
+        assert_eq!(ask(b">>>x", b"......."), (Wants::Met, ">>>x".into(), false));
         assert_eq!(ask(b">>>>x", b""), (Wants::Met, ">>>>".into(), true));
         assert_eq!(ask(b">", b""), (Wants::More, ">".into(), false));
         // The server's side moved by two for each: the question mark is met in front, or not at all.
         assert_eq!(ask(b">x", b"..?"), (Wants::Met, ">".into(), false));
-        assert_eq!(ask(b">x", b"?.."), (Wants::Met, ">x".into(), false));
+        assert_eq!(ask(b">x", b"?..."), (Wants::Met, ">x".into(), false));
     }
 
     #[test]
@@ -305,7 +324,41 @@ mod driver {
         let mut count = 0;
         progress.counts(|_| count += 1);
         assert_eq!(count, 3);
-        assert_eq!(ask(&mut progress, b"!a!b!c?", b""), (Wants::Met, "".into()));
+        assert_eq!(ask(&mut progress, b"!a!b!c?", b"."), (Wants::Met, "".into()));
+    }
+
+    #[test]
+    fn the_server_is_heard_beside_the_client_and_after_it() {
+        for (client, server, wants, seen) in [
+            (&b"x"[..], &b""[..], Wants::More, "x"),
+            (b"x", b"=", Wants::More, "x"),
+            (b"x", b"=y", Wants::Met, "xy"),
+            (b"x", b"..", Wants::Met, "x"),
+            // A client that says nothing yet is waited for, one that nobody knows is not.
+            (b"", b"=y", Wants::More, "y"),
+            (b"#", b"", Wants::Nothing, ""),
+            (b"#", b"=", Wants::More, ""),
+            (b"#", b"=y", Wants::Met, "y"),
+        ] {
+            let mut progress = Progress::default();
+            assert_eq!(ask(&mut progress, client, server), (wants, seen.into()));
+            // Sides given the wrong way round; a side that is empty could still be either.
+            let mut swapped = Progress::default();
+            assert_eq!(ask(&mut swapped, server, client).1, seen, "{client:?} {server:?}");
+            assert!(seen.is_empty() || swapped.is_swapped());
+            swapped.swap_sides();
+            assert_eq!(ask(&mut swapped, client, server).1, "", "nothing is told twice");
+        }
+    }
+
+    #[test]
+    fn sides_may_be_swapped_between_two_looks() {
+        let mut progress = Progress::default();
+        assert_eq!(ask(&mut progress, b"", b"!a!").1, "a");
+        assert!(progress.is_swapped());
+        progress.swap_sides();
+        assert!(!progress.is_swapped());
+        assert_eq!(ask(&mut progress, b"!a!bx", b"=y"), (Wants::Met, "bxy".into()));
     }
 }
 
@@ -348,7 +401,7 @@ proptest! {
         }
         for cut in [bytes.len() / 3, bytes.len() / 2, bytes.len()] {
             let mut progress = Progress::default();
-            let opening = Openings { client: &bytes[..cut], server: &bytes };
+            let opening = Openings::new(&bytes[..cut], &bytes, &Patterns::NONE);
             progress.stream(&opening, &mut |_| ());
             prop_assert_ne!(progress.end(&opening, &mut |_| ()), Wants::More);
             Progress::default().datagram(true, &bytes[..cut], &mut |_| ());

@@ -11,7 +11,7 @@ impl<O: Outlet> Worker<O> {
     pub(super) fn begins_request(&self, slot: u32, sender: Side, segment: &Segment<'_>) -> bool {
         self.table.flow(slot).is_some_and(|flow| {
             flow.progress.http
-                && flow.openings.is_none()
+                && (flow.openings.is_none() || flow.progress.progress.client_is_done())
                 && sender == flow.client()
                 && sniff::http::begins_with_method(segment.payload)
         })
@@ -23,6 +23,9 @@ impl<O: Outlet> Worker<O> {
         }
         let limit = self.table.options().opening_limit();
         let Some(flow) = self.table.flow_mut(slot) else { return };
+        if sender == flow.client() && flow.progress.progress.client_is_done() {
+            return;
+        }
         let Some(openings) = flow.openings.as_mut() else { return };
         let first = openings.held() == 0;
         let placed = openings.place(segment, sender, limit);
@@ -98,17 +101,15 @@ impl<O: Outlet> Worker<O> {
         let Some(flow) = self.table.flow_mut(slot) else { return Wants::Met };
         let client = flow.client();
         let Some(openings) = flow.openings.as_ref() else { return Wants::Met };
-        let both = Openings {
-            client: openings.of(client).bytes(),
-            server: openings.of(client.other()).bytes(),
-        };
+        let (client, server) = (openings.of(client).bytes(), openings.of(client.other()).bytes());
+        let both = Openings::new(client, server, &self.patterns);
         let progress = &mut flow.progress.progress;
         let mut out = |evidence| self.found.push(evidence);
         let wants =
             if last { progress.end(&both, &mut out) } else { progress.stream(&both, &mut out) };
         progress.counts(|row| self.answers.add(row, 1));
-        if progress.swapped() {
-            flow.swap_ends();
+        if progress.is_swapped() && flow.swap_ends() {
+            flow.progress.progress.swap_sides();
         }
         wants
     }

@@ -86,7 +86,7 @@ impl Wire {
                 let name = match &both.1 {
                     Evidence::Tls(hello) => hello.sni.as_deref(),
                     Evidence::Http(request) => request.host.as_deref(),
-                    Evidence::Dns(_) => None,
+                    _ => None,
                 };
                 names.extend(name.map(|n| (both.0.client, n.to_owned())));
             }

@@ -1,0 +1,80 @@
+//! A name of a flow, how it was seen, and which of several decides.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::sniff::Carrier;
+
+/// How a flow was seen to be named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Name {
+    pub via: Via,
+    pub name: Arc<str>,
+}
+
+/// Where a name comes from, by the order of what it proves: an address can be anybody's, a handshake is the client's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// A question in the flow itself: it names what was asked for, not the flow.
+    DnsQuery,
+    /// The address alone.
+    Address,
+    /// The verdict of an earlier flow between the same ends.
+    Remembered,
+    /// The protocol is a product's own.
+    Native,
+    /// An answer that gave the client the server's address.
+    Dns,
+    Smtp,
+    Certificate,
+    HttpResponse,
+    HttpHost,
+    DtlsSni,
+    QuicSni,
+    TlsSni,
+}
+
+impl Via {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DnsQuery => "dns_query",
+            Self::Address => "address",
+            Self::Remembered => "remembered",
+            Self::Native => "native",
+            Self::Dns => "dns",
+            Self::Smtp => "smtp",
+            Self::Certificate => "certificate",
+            Self::HttpResponse => "http_response",
+            Self::HttpHost => "http_host",
+            Self::DtlsSni => "dtls_sni",
+            Self::QuicSni => "quic_sni",
+            Self::TlsSni => "tls_sni",
+        }
+    }
+
+    /// A name of a higher rank decides alone; one of a lower rank helps where the higher is nobody's. What both ends say in
+    /// the clear has one rank: the last of it owns what follows.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::DnsQuery => 0,
+            Self::Address => 1,
+            Self::Remembered => 2,
+            Self::Native => 3,
+            Self::Dns => 4,
+            Self::Smtp | Self::Certificate | Self::HttpResponse => 5,
+            Self::HttpHost | Self::DtlsSni | Self::QuicSni | Self::TlsSni => 6,
+        }
+    }
+}
+
+impl From<Carrier> for Via {
+    fn from(carrier: Carrier) -> Self {
+        match carrier {
+            Carrier::Tcp => Self::TlsSni,
+            Carrier::Quic => Self::QuicSni,
+            Carrier::Dtls => Self::DtlsSni,
+        }
+    }
+}
