@@ -23,18 +23,19 @@ impl Evidence {
     /// Octets that it holds beside itself, about.
     pub fn octets(&self) -> usize {
         match self {
-            Self::Tls(hello) => len(hello.sni.as_ref()) + all(&hello.alpn),
+            Self::Tls(hello) => len(hello.sni.as_deref()) + all(&hello.alpn),
             Self::Certificate(certificate) => {
                 let texts = [&certificate.subject, &certificate.issuer, &certificate.organisation];
-                all(&certificate.names) + texts.map(|text| len(text.as_ref())).iter().sum::<usize>()
+                all(&certificate.names)
+                    + texts.map(|text| len(text.as_deref())).iter().sum::<usize>()
             }
-            Self::Http(request) => len(request.host.as_ref()),
+            Self::Http(request) => len(request.host.as_deref()),
             Self::HttpResponse(response) => response.patterns.len() * size_of::<u32>(),
             Self::Smtp(smtp) => {
                 let texts = [&smtp.greeting, &smtp.hello, &smtp.sender];
-                all(&smtp.recipients) + texts.map(|text| len(text.as_ref())).iter().sum::<usize>()
+                all(&smtp.recipients) + texts.map(|text| len(text.as_deref())).iter().sum::<usize>()
             }
-            Self::Dhcp(lease) => len(lease.name.as_ref()),
+            Self::Dhcp(lease) => len(lease.name.as_deref()),
             Self::Native(_) => 0,
             Self::Dns(message) => {
                 let answer = |a: &DnsAnswer| size_of::<DnsAnswer>() + a.name.len() + a.data.len();
@@ -44,8 +45,8 @@ impl Evidence {
     }
 }
 
-fn len(text: Option<&Box<str>>) -> usize {
-    text.map_or(0, |text| text.len())
+fn len(text: Option<&str>) -> usize {
+    text.map_or(0, str::len)
 }
 
 fn all(texts: &[Box<str>]) -> usize {

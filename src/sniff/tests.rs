@@ -334,9 +334,10 @@ mod driver {
             (b"x", b"=", Wants::More, "x"),
             (b"x", b"=y", Wants::Met, "xy"),
             (b"x", b"..", Wants::Met, "x"),
-            // A client that says nothing yet is waited for, one that nobody knows is not.
+            // A side that says nothing yet may be the client's.
             (b"", b"=y", Wants::More, "y"),
-            (b"#", b"", Wants::Nothing, ""),
+            (b"#", b"", Wants::More, ""),
+            (b"#", b"#", Wants::Nothing, ""),
             (b"#", b"=", Wants::More, ""),
             (b"#", b"=y", Wants::Met, "y"),
         ] {
