@@ -3,6 +3,8 @@
 #   client.py relay HOST ALPN SECONDS    remote assistance: mouse and keyboard out, screen in
 #   client.py get HOST PATH [COUNT]      HTTPS by Python's ssl, COUNT requests on one connection
 #   client.py records HOST               HTTPS whose ClientHello is cut into two TLS records
+#   client.py http3 URL                  HTTP/3 by curl with ngtcp2 and BoringSSL (curl_cffi)
+#   client.py hidden URL RESOLVER        the same curl twice with ECH and DNS over HTTPS
 # The authority to trust is named by SSL_CERT_FILE.
 import http.client
 import os
@@ -89,4 +91,26 @@ def send_in_two_records(wire, record, host):
         time.sleep(0.05)
 
 
-{"relay": relay, "get": get, "records": records}[sys.argv[1]](*sys.argv[2:])
+def http3(url):
+    # Imported here: the other clients need nothing but Python.
+    import curl_cffi
+
+    curl_cffi.get(url, http_version=curl_cffi.CurlHttpVersion.V3ONLY, verify=AUTHORITY)
+
+
+def hidden(url, resolver):
+    from curl_cffi import Curl, CurlOpt
+
+    for _ in range(2):
+        curl = Curl()
+        curl.setopt(CurlOpt.URL, url.encode())
+        curl.setopt(CurlOpt.CAINFO, AUTHORITY.encode())
+        curl.setopt(CurlOpt.DOH_URL, resolver.encode())
+        curl.setopt(CurlOpt.ECH, b"hard")
+        curl.setopt(CurlOpt.WRITEFUNCTION, len)
+        curl.perform()
+        curl.close()
+
+
+CLIENTS = {"relay": relay, "get": get, "records": records, "http3": http3, "hidden": hidden}
+CLIENTS[sys.argv[1]](*sys.argv[2:])

@@ -17,7 +17,8 @@ import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RESOLVERS = ["198.18.0.1", "2001:db8::1"]
-A, CNAME, AAAA = 1, 5, 28
+A, CNAME, AAAA, HTTPS = 1, 5, 28, 65
+ALPN, ECH = 1, 5
 TTL = 300
 WORDS = b"Thank you for the report, a colleague of the second line has a look and writes back. "
 
@@ -30,10 +31,15 @@ def hosts():
 
 
 class Zone:
-    """Answers A over IPv4 and AAAA over IPv6 only: the family used is then the scene's choice."""
+    """Answers A over IPv4 and AAAA over IPv6 only: the family used is then the scene's choice.
 
-    def __init__(self):
+    Names of the kind `ech` have an HTTPS record too where the scene's server left an ECHConfigList.
+    """
+
+    def __init__(self, certificates):
         self.table = {name: (number, target) for name, number, _, target in hosts()}
+        self.hiding = {name for name, _, kind, _ in hosts() if kind == "ech"}
+        self.configs = os.path.join(certificates, "ech-configs")
 
     def answer(self, query, over_ipv6):
         labels, at = [], 12
@@ -54,6 +60,9 @@ class Zone:
             records.append(record(name, A, socket.inet_aton(f"198.18.1.{number}")))
         if kind == AAAA and over_ipv6:
             records.append(record(name, AAAA, socket.inet_pton(socket.AF_INET6, v6(number))))
+        if kind == HTTPS and name in self.hiding and os.path.exists(self.configs):
+            with open(self.configs, "rb") as configs:
+                records.append(record(name, HTTPS, service(configs.read())))
         counts = struct.pack("!4H", 1, len(records), 0, 0)
         return query[:2] + b"\x85\x80" + counts + question + b"".join(records)
 
@@ -79,6 +88,13 @@ def encode(name):
 
 def record(owner, kind, data):
     return encode(owner) + struct.pack("!HHIH", kind, 1, TTL, len(data)) + data
+
+
+def service(configs):
+    # priority(2) target "." | key(2) length(2) value ... in ascending order (RFC 9460 section 2.2)
+    parameters = ((ALPN, b"\x02h3\x02h2"), (ECH, configs))
+    packed = [struct.pack("!HH", key, len(value)) + value for key, value in parameters]
+    return struct.pack("!H", 1) + b"\0" + b"".join(packed)
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -165,7 +181,7 @@ def swallow(session):
 
 def main():
     certificates = sys.argv[1]
-    zone = Zone()
+    zone = Zone(certificates)
     for address in RESOLVERS:
         threading.Thread(target=zone.serve, args=(address,), daemon=True).start()
     for name, number, kind, _ in hosts():
