@@ -54,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["export"]),
     ("hyper_util", &["export"]),
     ("indicatif", &["cli"]),
-    ("ipnet", &["flow", "identity", "policy", "config"]),
+    ("ipnet", &["flow", "signature", "identity", "policy", "config"]),
     ("jiff", &["time"]),
     ("memchr", &[]),
     ("pcap", &["capture"]),

@@ -155,7 +155,7 @@ fn show(
             Expect::Nobody => ("none", ""),
             Expect::Somebody(e) => (e.role.name(), e.tenant.as_deref().unwrap_or("")),
         };
-        examples.add_row([&*example.host, role, tenant]);
+        examples.add_row([&*example.given.to_string(), role, tenant]);
     }
     print(&examples, out)?;
     Ok(Ok(()))

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use super::check::Entry;
 use super::domain::{Hit, Name, Suffixes};
 use super::rule::{Kind, Match, Reading};
+use super::tables::Tables;
 use super::{Vendor, Verdict};
 
 /// All signatures, loaded and checked. Immutable: a reload makes another.
@@ -18,6 +19,7 @@ pub struct Catalog {
     categories: Vec<Arc<str>>,
     domains: Suffixes<Places>,
     cnames: Suffixes<Places>,
+    others: Tables,
     version: String,
 }
 
@@ -79,6 +81,7 @@ impl Catalog {
         let mut by_id = HashMap::new();
         let mut categories = Vec::new();
         let (mut domains, mut cnames) = (Suffixes::new(), Suffixes::new());
+        let mut others = Tables::default();
         for (at, entry) in entries.iter().enumerate() {
             by_id.insert(entry.vendor.id.clone(), at);
             categories.extend(entry.vendor.categories.iter().cloned());
@@ -86,7 +89,10 @@ impl Catalog {
                 let table = match m.kind {
                     Kind::Domain => &mut domains,
                     Kind::Cname => &mut cnames,
-                    Kind::Spf | Kind::Mx | Kind::Mail => continue,
+                    _ => {
+                        others.add(&entry.vendor.id, m, Place { entry: at, rule });
+                        continue;
+                    }
                 };
                 let places: &mut Places = table.place(&m.value, m.exact).get_or_insert_default();
                 // Matches for some labels come before the one for all others.
@@ -94,14 +100,19 @@ impl Catalog {
                 places.insert(at_end, Place { entry: at, rule });
             }
         }
+        others.compile(&entries);
         categories.sort_unstable();
         categories.dedup();
         let version = version(entries.len(), texts);
-        Self { entries, by_id, categories, domains, cnames, version }
+        Self { entries, by_id, categories, domains, cnames, others, version }
     }
 
     pub(super) const fn domains(&self) -> &Suffixes<Places> {
         &self.domains
+    }
+
+    pub(super) const fn others(&self) -> &Tables {
+        &self.others
     }
 
     pub(super) fn rule(&self, place: Place) -> Option<(&Entry, &Match)> {
@@ -109,7 +120,7 @@ impl Catalog {
         Some((entry, entry.matches.get(place.rule)?))
     }
 
-    fn found<'a>(&'a self, hit: &Hit<'a, Places>) -> Option<Found<'a>> {
+    pub(super) fn found<'a>(&'a self, hit: &Hit<'a, Places>) -> Option<Found<'a>> {
         let rules = hit.value.iter().filter_map(|place| self.rule(*place));
         let (entry, rule) = rules.into_iter().find(|(_, rule)| rule.claims(hit.label))?;
         Some(Found { entry, rule, reading: rule.read(hit.label) })
@@ -133,7 +144,7 @@ impl Found<'_> {
             ambiguous: self.reading.ambiguous,
             agent: self.rule.agent,
             confidence: self.rule.confidence,
-            signature: self.rule.value.clone(),
+            signature: self.rule.signature.clone(),
         }
     }
 }

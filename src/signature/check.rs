@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::example::{Example, Given};
 use super::form::{host_name, is_label_pattern, is_word};
+use super::look::{self, Look};
 use super::rule::{Kind, Match};
 use super::schema::{Expect, MatchRow, Sheet};
-use super::{Role, TenantVisibility, Vendor};
+use super::{Confidence, Role, TenantVisibility, Vendor};
 use crate::fault::{Fault, line_of};
 
 /// A vendor with what its file says of it.
@@ -20,14 +22,6 @@ pub struct Entry {
     pub examples: Vec<Example>,
     /// Of a folder of `signatures.dirs`, not shipped.
     pub own: bool,
-}
-
-/// One `[[example]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
-    pub host: String,
-    pub expect: Expect,
-    pub line: usize,
 }
 
 /// One file, before anybody has read it.
@@ -53,7 +47,7 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
     let mut checker = Checker { text, faults };
     checker.head(&sheet);
     let matches: Vec<Match> = sheet.matches.iter().filter_map(|row| checker.row(row)).collect();
-    let examples = checker.examples(&sheet);
+    let examples = checker.examples(&sheet, &matches);
     let tenant_visibility = checker.visibility(&sheet, &matches);
     let vendor = Vendor {
         id: sheet.id.into_inner().into(),
@@ -117,50 +111,114 @@ impl Checker<'_> {
         let line = self.line(row);
         let spot = row;
         let row = row.get_ref();
-        self.refuse_later_kinds(row);
-        let kinds = [
+        let names = [
             (Kind::Domain, &row.domain),
             (Kind::Cname, &row.cname),
             (Kind::Spf, &row.spf),
             (Kind::Mx, &row.mx),
             (Kind::Mail, &row.mail),
         ];
-        let mut given = kinds.into_iter().filter_map(|(kind, value)| Some((kind, value.as_ref()?)));
-        let first = given.next();
-        if given.next().is_some() {
+        let mut names = names.into_iter().filter_map(|(kind, value)| Some((kind, value.as_ref()?)));
+        let first = names.next();
+        let others = look::count(row);
+        if names.next().is_some() || others + usize::from(first.is_some()) > 1 {
             let what = "the match has more than one kind";
-            self.at(spot, what, "write one [[match]] for each of domain, cname, spf, mx, mail");
+            self.at(spot, what, "write one [[match]] for each kind");
             return None;
         }
-        let Some((kind, value)) = first else {
-            if !has_later_kind(row) {
-                let what = "the match says not what it looks at";
-                self.at(spot, what, "add domain = \"...\" (or cname, spf, mx, mail)");
-            }
+        if let Some((kind, value)) = first {
+            return self.name_match(spot, kind, value, line);
+        }
+        let Some((kind, offset, read)) = look::read(row) else {
+            let (what, mend) = match &row.port {
+                Some(_) => (
+                    "a port alone decides nothing",
+                    "add protocol, payload, certificate or http: port says where that counts",
+                ),
+                None => (
+                    "the match says not what it looks at",
+                    "add domain = \"...\" (or another kind of signatures/README.md)",
+                ),
+            };
+            self.at(spot, what, mend);
             return None;
         };
-        if let Err((what, mend)) = host_name(value.get_ref()) {
-            self.at(value, format!("{} {:?}: {what}", kind.name(), value.get_ref()), mend);
-            return None;
+        match read {
+            Ok((value, look)) => self.other_match(spot, kind, &value, look, line),
+            Err((what, mend)) => {
+                self.fault(what, mend, line_of(self.text.text, offset));
+                None
+            }
         }
-        let found = self.rule(spot, kind, value, line)?;
-        if kind == Kind::Domain && !found.exact {
-            self.suffix(value, found.tenant);
-        }
-        Some(found)
     }
 
-    fn rule(
+    fn name_match(
         &mut self,
         spot: &Spanned<MatchRow>,
         kind: Kind,
         value: &Spanned<String>,
         line: usize,
     ) -> Option<Match> {
+        if let Err((what, mend)) = host_name(value.get_ref()) {
+            self.at(value, format!("{} {:?}: {what}", kind.name(), value.get_ref()), mend);
+            return None;
+        }
+        if let Some(port) = &spot.get_ref().port {
+            self.at(port, format!("a {kind} match has no port"), "remove port");
+        }
+        let found = self.rule(spot, kind, value.get_ref(), line)?;
+        if kind == Kind::Domain && !found.exact {
+            self.suffix(value, found.tenant);
+        }
+        Some(found)
+    }
+
+    fn other_match(
+        &mut self,
+        spot: &Spanned<MatchRow>,
+        kind: Kind,
+        value: &str,
+        look: Look,
+        line: usize,
+    ) -> Option<Match> {
+        let row = spot.get_ref();
+        if row.exact || row.labels.is_some() || row.tenant.is_some() {
+            let what = format!("exact, labels and tenant say nothing of a {kind} match");
+            self.at(spot, what, "remove them: they are for names");
+        }
+        let ported =
+            matches!(kind, Kind::Certificate | Kind::Http | Kind::Payload | Kind::Protocol);
+        if let Some(port) = row.port.as_ref().filter(|_| !ported) {
+            self.at(port, format!("a {kind} match has no port"), "remove port");
+        }
+        match (kind, row.confidence) {
+            (Kind::Cidr, Confidence::Medium | Confidence::High) => {
+                let mend = "add confidence = \"low\", if nothing but the vendor is in the range";
+                self.at(spot, format!("cidr {value} is hardly certain"), mend);
+            }
+            (Kind::Ja4, Confidence::High) => {
+                let mend = "add confidence = \"medium\" or \"low\": other programs may share it";
+                self.at(spot, format!("ja4 {value} is hardly certain"), mend);
+            }
+            _ => {}
+        }
+        let found = self.rule(spot, kind, value, line)?;
+        let ports = row.port.as_ref().map(|p| p.get_ref().ports()).unwrap_or_default();
+        let signature = format!("{kind} {value}").into();
+        Some(Match { look, signature, ports, ..found })
+    }
+
+    fn rule(
+        &mut self,
+        spot: &Spanned<MatchRow>,
+        kind: Kind,
+        value: &str,
+        line: usize,
+    ) -> Option<Match> {
         let row = spot.get_ref();
         let source = row.source.as_ref().map(|s| s.get_ref().trim()).unwrap_or_default();
         if source.is_empty() {
-            let what = format!("match {:?} has no source", value.get_ref());
+            let what = format!("match {value:?} has no source");
             self.at(spot, what, "add source = \"...\": where this is documented or was seen");
         }
         let role = match (row.role, kind) {
@@ -168,8 +226,8 @@ impl Checker<'_> {
             // A vanity host is what customers are shown.
             (None, Kind::Cname) => Role::Portal,
             (None, Kind::Spf | Kind::Mx | Kind::Mail) => Role::Mail,
-            (None, Kind::Domain) => {
-                let what = format!("match {:?} has no role", value.get_ref());
+            (None, _) => {
+                let what = format!("match {value:?} has no role");
                 self.at(spot, what, format!("add role = one of {}", role_names()));
                 return None;
             }
@@ -197,7 +255,10 @@ impl Checker<'_> {
         let labels = self.labels(row.labels.as_ref());
         Some(Match {
             kind,
-            value: value.get_ref().as_str().into(),
+            value: value.into(),
+            look: Look::Name,
+            signature: value.into(),
+            ports: Vec::new(),
             role,
             ambiguous: row.ambiguous,
             agent: row.agent,
@@ -228,13 +289,6 @@ impl Checker<'_> {
         labels
     }
 
-    fn refuse_later_kinds(&mut self, row: &MatchRow) {
-        for (kind, value) in later_kinds(row) {
-            let what = format!("match by {kind} is not yet supported");
-            self.at_any(value.as_ref(), what, "leave the match out until it is");
-        }
-    }
-
     /// A suffix under which strangers register names would give all of them to the vendor.
     fn suffix(&mut self, value: &Spanned<String>, tenant: bool) {
         let name = value.get_ref();
@@ -256,29 +310,46 @@ impl Checker<'_> {
         self.at(value, what, "name the domain that the vendor registered below it");
     }
 
-    fn examples(&mut self, sheet: &Sheet) -> Vec<Example> {
+    fn examples(&mut self, sheet: &Sheet, matches: &[Match]) -> Vec<Example> {
         let mut seen = HashSet::new();
         let id = sheet.id.get_ref();
-        let (mut positive, mut negative) = (false, false);
+        let (mut positive, mut negative) = (HashSet::new(), false);
         let mut examples = Vec::new();
         for row in &sheet.examples {
             let line = self.line(row);
             let row = row.get_ref();
-            if !seen.insert(row.host.as_str()) {
-                let what = format!("example {:?} stands twice", row.host);
+            let given = match Given::read(row) {
+                Ok(given) => given,
+                Err(what) => {
+                    self.fault(what, "write one of host, certificate, header ... in each", line);
+                    continue;
+                }
+            };
+            if !seen.insert((given.to_string(), row.port)) {
+                let what = format!("example {:?} stands twice", given.to_string());
                 self.fault(what, "remove one", line);
             }
             let own = match &row.expect {
                 Expect::Nobody => false,
                 Expect::Somebody(e) => e.vendor.as_ref().is_none_or(|vendor| vendor == id),
             };
-            positive |= own;
+            if own {
+                positive.insert(given.kind());
+            }
             negative |= !own;
-            examples.push(Example { host: row.host.clone(), expect: row.expect.clone(), line });
+            examples.push(Example { given, port: row.port, expect: row.expect.clone(), line });
         }
-        if !positive {
+        if positive.is_empty() {
             let mend = "add an [[example]] of a host that must match";
             self.fault("no example shows what the signature finds", mend, 1);
+        }
+        for rule in matches {
+            // Names have had examples from the beginning; what bytes show is easily written so that it never fits.
+            if rule.look != Look::Name && !positive.contains(&rule.kind) {
+                let what = format!("no example shows what the {} match finds", rule.kind);
+                self.fault(what, "add an [[example]] of what it must find", rule.line);
+                positive.insert(rule.kind);
+            }
         }
         if !negative {
             let mend = "add an [[example]] with expect = \"none\": a look-alike or a neighbour";
@@ -338,25 +409,6 @@ impl Checker<'_> {
     fn fault(&mut self, what: impl Into<String>, mend: impl Into<String>, line: usize) {
         self.faults.push(Fault::new(self.text.file, what, mend).at_line(line));
     }
-}
-
-fn later_kinds(
-    row: &MatchRow,
-) -> impl Iterator<Item = (&'static str, &Option<Spanned<toml::Value>>)> {
-    [
-        ("certificate", &row.certificate),
-        ("http", &row.http),
-        ("port", &row.port),
-        ("payload", &row.payload),
-        ("alpn", &row.alpn),
-        ("cidr", &row.cidr),
-        ("ja4", &row.ja4),
-    ]
-    .into_iter()
-}
-
-fn has_later_kind(row: &MatchRow) -> bool {
-    later_kinds(row).any(|(_, value)| value.is_some())
 }
 
 fn role_names() -> String {

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
-use super::check::{self, Entry, Example, Text};
-use super::domain::Name;
+use super::check::{self, Entry, Text};
+use super::example;
 use super::rule::{Kind, Match};
-use super::schema::Expect;
 use crate::fault::{Fault, Faults};
 
 /// The shipped catalogue: `(path, text)` of each file of `signatures/`.
@@ -216,7 +215,9 @@ fn claims(entries: &[Entry], faults: &mut Vec<Fault>) {
             let others = seen.entry((rule.kind, &rule.value)).or_default();
             let rival = others.iter().find(|(e, m)| {
                 // One vendor may say of its front page, or of some labels, something else than of what lies below.
-                let apart = m.exact != rule.exact || m.labels != rule.labels;
+                let apart = m.exact != rule.exact
+                    || m.labels != rule.labels
+                    || (m.ports != rule.ports && m.ports.iter().all(|p| !rule.ports.contains(p)));
                 e.vendor.id != entry.vendor.id || !apart
             });
             if let Some((first, at)) = rival {
@@ -236,41 +237,12 @@ fn claims(entries: &[Entry], faults: &mut Vec<Fault>) {
 fn examples(catalog: &Catalog, faults: &mut Vec<Fault>) {
     for entry in catalog.entries() {
         for example in &entry.examples {
-            if let Some(what) = failure(catalog, entry, example) {
+            if let Some(what) = example::failure(catalog, entry, example) {
                 let mend = "mend the match that decides (saastap explain shows it), or the example";
                 faults.push(Fault::new(&*entry.file, what, mend).at_line(example.line));
             }
         }
     }
-}
-
-fn failure(catalog: &Catalog, entry: &Entry, example: &Example) -> Option<String> {
-    let name = Name::new(&example.host);
-    let found = name.as_ref().and_then(|name| catalog.find(name));
-    if !entry.own && found.as_ref().is_some_and(|f| f.entry.own) {
-        // The shipped file cannot know what an own one claims.
-        return None;
-    }
-    let came = found.as_ref().map_or_else(
-        || "none".to_owned(),
-        |f| say(&f.entry.vendor.id, f.reading.role.name(), f.reading.tenant, f.reading.ambiguous),
-    );
-    let wanted = match &example.expect {
-        Expect::Nobody => "none".to_owned(),
-        Expect::Somebody(e) => {
-            let vendor = e.vendor.as_deref().unwrap_or(&entry.vendor.id);
-            let ambiguous = found.as_ref().is_some_and(|f| f.reading.ambiguous);
-            let ambiguous = e.ambiguous.unwrap_or(ambiguous);
-            say(vendor, e.role.name(), e.tenant.as_deref(), ambiguous)
-        }
-    };
-    (came != wanted).then(|| format!("example {:?}: expected {wanted}, got {came}", example.host))
-}
-
-fn say(vendor: &str, role: &str, tenant: Option<&str>, ambiguous: bool) -> String {
-    let tenant = tenant.map_or_else(|| "no tenant".to_owned(), |t| format!("tenant {t:?}"));
-    let ambiguous = if ambiguous { ", ambiguous" } else { "" };
-    format!("{vendor} as {role}, {tenant}{ambiguous}")
 }
 
 fn bounded(mut faults: Vec<Fault>) -> Faults {
@@ -377,7 +349,12 @@ mod tests {
             ("source = \"csp\"\n", "", "match \"zdassets.com\" has no source"),
             ("source = \"csp\"", "source = \" \"", "match \"zdassets.com\" has no source"),
             ("role = \"widget\"\n", "", "match \"zdassets.com\" has no role"),
-            ("domain = \"zdassets.com\"", "ja4 = \"t13\"", "match by ja4 is not yet supported"),
+            (
+                "domain = \"zdassets.com\"",
+                "ja4 = \"t13\"",
+                "zendesk.toml:16: ja4 \"t13\" is no JA4",
+            ),
+            ("domain = \"zdassets.com\"", "port = 443", "a port alone decides nothing"),
             ("domain = \"zdassets.com\"", "", "the match says not what it looks at"),
             ("role = \"widget\"", "role = \"widget\"\nmx = \"a.example\"", "more than one kind"),
             (

@@ -3,14 +3,17 @@
 mod catalog;
 mod check;
 pub mod domain;
+mod example;
 mod explain;
 mod form;
 mod load;
+mod look;
 mod reserved;
 mod rule;
 #[cfg(test)]
 pub(crate) mod sample;
 mod schema;
+mod tables;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +21,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use catalog::{Catalog, Found};
-pub use check::{Entry, Example};
+pub use check::Entry;
+pub use example::{Example, Given};
 pub use explain::{Claim, Explanation, Lost};
 pub use load::Options;
+pub use look::{CertificateLook, Look};
 pub use rule::{Kind, Match, NoTenant, Reading};
 pub use schema::{Expect, Expected};
 
@@ -129,7 +134,7 @@ pub struct Verdict {
     /// A companion that only the agents' workspace fetches.
     pub agent: bool,
     pub confidence: Confidence,
-    /// The signature that won, as its file writes it: `zendesk.com`.
+    /// The signature that won, as its file writes it: `zendesk.com`, `protocol teamviewer`.
     pub signature: Arc<str>,
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::look::Look;
 use super::reserved::{self, Reserved};
 use super::{Confidence, Role};
 
@@ -17,8 +18,22 @@ pub enum Kind {
     Spf,
     /// A mail exchanger. Kept and shown; not matched yet.
     Mx,
-    /// The domain of SMTP greetings and envelopes. Kept and shown; not matched yet.
+    /// The domain of SMTP greetings and envelopes.
     Mail,
+    /// Names and issuer of a server certificate.
+    Certificate,
+    /// Headers, cookies and paths of HTTP/1.
+    Http,
+    /// The first octets of one side of a stream.
+    Payload,
+    /// The beginning of an ALPN protocol (RFC 7301).
+    Alpn,
+    /// A native protocol, by the name of what found it.
+    Protocol,
+    /// An address range.
+    Cidr,
+    /// The fingerprint of a ClientHello.
+    Ja4,
 }
 
 impl Kind {
@@ -29,6 +44,13 @@ impl Kind {
             Self::Spf => "spf",
             Self::Mx => "mx",
             Self::Mail => "mail",
+            Self::Certificate => "certificate",
+            Self::Http => "http",
+            Self::Payload => "payload",
+            Self::Alpn => "alpn",
+            Self::Protocol => "protocol",
+            Self::Cidr => "cidr",
+            Self::Ja4 => "ja4",
         }
     }
 }
@@ -43,8 +65,13 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug)]
 pub struct Match {
     pub kind: Kind,
-    /// The name as the file writes it: `zendesk.com`.
+    /// As the file writes it: `zendesk.com`, `Server: ScreenConnect/`.
     pub value: Arc<str>,
+    pub look: Look,
+    /// As verdicts show it: the value, with the kind before it where it is no name.
+    pub signature: Arc<str>,
+    /// Ports of the server beside which alone it counts; empty: any.
+    pub ports: Vec<u16>,
     pub role: Role,
     pub ambiguous: bool,
     pub agent: bool,
@@ -74,7 +101,7 @@ impl Match {
 
     /// What the match says of a name whose label before the suffix is `label` (lower case; `None`: the name is the suffix).
     pub fn read<'a>(&self, label: Option<&'a [u8]>) -> Reading<'a> {
-        let plain = Reading { role: self.role, tenant: None, ambiguous: self.ambiguous, why: None };
+        let plain = self.plain();
         if !self.tenant {
             return plain;
         }
@@ -93,6 +120,16 @@ impl Match {
             Reserved::As(role) => Reading { role, ambiguous: false, why: Some(why), ..plain },
             Reserved::Same => Reading { why: Some(why), ..plain },
         }
+    }
+
+    /// What the match says of anything but a name.
+    pub const fn plain(&self) -> Reading<'static> {
+        Reading { role: self.role, tenant: None, ambiguous: self.ambiguous, why: None }
+    }
+
+    /// Whether it counts for a server at this port.
+    pub fn at_port(&self, port: u16) -> bool {
+        self.ports.is_empty() || self.ports.contains(&port)
     }
 
     fn reserves(&self, label: &str) -> Option<(Reserved, NoTenant)> {
@@ -172,6 +209,9 @@ mod tests {
         Match {
             kind: Kind::Domain,
             value: "zendesk.com".into(),
+            look: Look::Name,
+            signature: "zendesk.com".into(),
+            ports: Vec::new(),
             role: Role::Either,
             ambiguous: true,
             agent: false,

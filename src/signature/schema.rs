@@ -1,13 +1,16 @@
 //! The form of a signature file: its keys and their types, with the place of each value.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::look::{CertificateLook, HttpRow, PayloadRow, PortRow};
 use super::{Confidence, Deployment, Role, TenantVisibility};
 use crate::fault::Fault;
+use crate::sniff::Certificate;
 
 /// A signature file as written.
 #[derive(Debug, Deserialize)]
@@ -51,14 +54,14 @@ pub struct MatchRow {
     pub spf: Option<Spanned<String>>,
     pub mx: Option<Spanned<String>>,
     pub mail: Option<Spanned<String>>,
-    // Kinds of the design that nothing reads yet: refused by name, so that nobody believes them to work.
-    pub certificate: Option<Spanned<toml::Value>>,
-    pub http: Option<Spanned<toml::Value>>,
-    pub port: Option<Spanned<toml::Value>>,
-    pub payload: Option<Spanned<toml::Value>>,
-    pub alpn: Option<Spanned<toml::Value>>,
-    pub cidr: Option<Spanned<toml::Value>>,
-    pub ja4: Option<Spanned<toml::Value>>,
+    pub certificate: Option<Spanned<CertificateLook>>,
+    pub http: Option<Spanned<HttpRow>>,
+    pub payload: Option<Spanned<PayloadRow>>,
+    pub alpn: Option<Spanned<String>>,
+    pub protocol: Option<Spanned<String>>,
+    pub cidr: Option<Spanned<String>>,
+    pub ja4: Option<Spanned<String>>,
+    pub port: Option<Spanned<PortRow>>,
     pub role: Option<Role>,
     #[serde(default)]
     pub ambiguous: bool,
@@ -85,8 +88,38 @@ pub enum TenantRule {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExampleRow {
-    pub host: String,
+    pub host: Option<String>,
+    pub mail: Option<String>,
+    pub certificate: Option<ShownCertificate>,
+    pub alpn: Option<String>,
+    pub protocol: Option<String>,
+    pub header: Option<String>,
+    pub cookie: Option<String>,
+    pub path: Option<String>,
+    pub payload: Option<PayloadRow>,
+    pub address: Option<IpAddr>,
+    pub ja4: Option<String>,
+    #[serde(default)]
+    pub port: u16,
     pub expect: Expect,
+}
+
+/// A server certificate as an example shows it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShownCertificate {
+    #[serde(default)]
+    names: Vec<Box<str>>,
+    subject: Option<Box<str>>,
+    issuer: Option<Box<str>>,
+    organisation: Option<Box<str>>,
+}
+
+impl From<ShownCertificate> for Certificate {
+    fn from(shown: ShownCertificate) -> Self {
+        let ShownCertificate { names, subject, issuer, organisation } = shown;
+        Self { names, subject, issuer, organisation }
+    }
 }
 
 /// What the catalogue must say of an example.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::PatternId;
+
 /// Octets of a name that is still taken for one. DNS allows 253 (RFC 1035 section 2.3.4); attacks on servers come with longer
 /// ones, which an analyst wants to see, but one flow must not carry 16 KiB of them to the collector.
 pub const MAX_NAME: usize = 1_024;
@@ -30,7 +32,7 @@ impl Evidence {
                     + texts.map(|text| len(text.as_deref())).iter().sum::<usize>()
             }
             Self::Http(request) => len(request.host.as_deref()),
-            Self::HttpResponse(response) => response.patterns.len() * size_of::<u32>(),
+            Self::HttpResponse(response) => response.patterns.len() * size_of::<PatternId>(),
             Self::Smtp(smtp) => {
                 let texts = [&smtp.greeting, &smtp.hello, &smtp.sender];
                 all(&smtp.recipients) + texts.map(|text| len(text.as_deref())).iter().sum::<usize>()
@@ -112,8 +114,8 @@ pub struct HttpRequest {
 /// The head of an HTTP/1 response, and of the request before it, as far as signatures ask for it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct HttpResponse {
-    /// Numbers of the patterns that were met.
-    pub patterns: Vec<u32>,
+    /// Those that were met.
+    pub patterns: Vec<PatternId>,
 }
 
 /// What an SMTP conversation says of its ends before it is encrypted (RFC 5321). Never a local part.

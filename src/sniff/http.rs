@@ -217,7 +217,7 @@ mod tests {
     use crate::sniff::Patterns;
 
     fn host(head: &str) -> Option<(Option<String>, Option<u16>)> {
-        match sniff(&Openings::new(head.as_bytes(), b"", &Patterns::NONE)) {
+        match sniff(&Openings::new(head.as_bytes(), b"", Patterns::NONE)) {
             Answer::Found(Evidence::Http(request)) => {
                 Some((request.host.map(String::from), request.port))
             }

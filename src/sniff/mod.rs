@@ -3,6 +3,7 @@
 pub mod dns;
 mod evidence;
 pub mod http;
+pub mod native;
 mod patterns;
 mod progress;
 mod reader;
@@ -15,7 +16,7 @@ pub use evidence::{
     Activity, Carrier, Certificate, ClientHello, Dhcp, DnsAnswer, DnsMessage, Ech, Evidence,
     HttpRequest, HttpResponse, MAX_NAME, Native, Smtp,
 };
-pub use patterns::Patterns;
+pub use patterns::{MAX_MET, MAX_PATTERN, Met, PatternId, Patterns, Sought};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
 
 /// Every sniffer, in the order in which they are asked. A new one is a file, a `mod` line and a row here.

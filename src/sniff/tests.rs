@@ -92,7 +92,7 @@ fn name(evidence: &Evidence) -> Option<&str> {
 
 fn stream(progress: &mut Progress, client: &[u8], server: &[u8]) -> (Wants, Vec<Evidence>) {
     let mut seen = Vec::new();
-    let wants = progress.stream(&Openings::new(client, server, &Patterns::NONE), &mut |evidence| {
+    let wants = progress.stream(&Openings::new(client, server, Patterns::NONE), &mut |evidence| {
         seen.push(evidence)
     });
     (wants, seen)
@@ -182,7 +182,7 @@ fn a_hello_that_ends_early_gives_its_name_if_that_was_reached() {
     let mut reached = 0;
     for sample in samples().iter().filter(|sample| sample.sniffer == "tls") {
         for cut in 0..sample.bytes.len() {
-            let opening = Openings::new(&sample.bytes[..cut], b"", &Patterns::NONE);
+            let opening = Openings::new(&sample.bytes[..cut], b"", Patterns::NONE);
             let mut progress = Progress::default();
             let mut seen = Vec::new();
             if progress.stream(&opening, &mut |_| ()) == Wants::Met {
@@ -290,7 +290,7 @@ mod driver {
         let mut seen = String::new();
         let wants = progress.stream_by(
             TABLE,
-            &Openings::new(client, server, &Patterns::NONE),
+            &Openings::new(client, server, Patterns::NONE),
             &mut |evidence| {
                 seen.push_str(name(&evidence).unwrap());
             },
@@ -402,7 +402,7 @@ proptest! {
         }
         for cut in [bytes.len() / 3, bytes.len() / 2, bytes.len()] {
             let mut progress = Progress::default();
-            let opening = Openings::new(&bytes[..cut], &bytes, &Patterns::NONE);
+            let opening = Openings::new(&bytes[..cut], &bytes, Patterns::NONE);
             progress.stream(&opening, &mut |_| ());
             prop_assert_ne!(progress.end(&opening, &mut |_| ()), Wants::More);
             Progress::default().datagram(true, &bytes[..cut], &mut |_| ());
