@@ -2,6 +2,7 @@
 
 mod collector;
 mod daemon;
+mod dns_line;
 mod feed;
 mod name;
 mod offline;

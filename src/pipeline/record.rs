@@ -1,12 +1,12 @@
 //! What the collector knows of one live flow, and the line that `--flows` prints when it ends.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::dns_line::DnsLine;
 use super::name::{Name, Via};
 use super::update::Sight;
 use crate::decode::{Endpoint, Transport};
@@ -14,7 +14,7 @@ use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::ClientKind;
 use crate::policy::{Decision, Relation};
 use crate::signature::Verdict;
-use crate::sniff::{self, ClientHello, DnsMessage, Ech, Evidence, HttpRequest};
+use crate::sniff::{ClientHello, DnsMessage, Ech, Evidence, HttpRequest};
 use crate::time::Time;
 use crate::usage;
 
@@ -120,8 +120,8 @@ impl Record {
             },
             Evidence::Dns(message) => {
                 if keep {
-                    if !message.question.is_empty() {
-                        self.name(Via::DnsQuery, &message.question, keep);
+                    for (question, _) in message.questions() {
+                        self.name(Via::DnsQuery, question, keep);
                     }
                     self.dns.push(message);
                 }
@@ -268,46 +268,6 @@ struct Place {
 impl From<Endpoint> for Place {
     fn from(end: Endpoint) -> Self {
         Self { ip: end.ip.ip(), port: end.port }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct DnsLine {
-    question: Box<str>,
-    #[serde(rename = "type")]
-    qtype: Cow<'static, str>,
-    response: bool,
-    rcode: u8,
-    answers: Vec<DnsAnswerLine>,
-}
-
-#[derive(Debug, Serialize)]
-struct DnsAnswerLine {
-    name: Box<str>,
-    #[serde(rename = "type")]
-    rtype: Cow<'static, str>,
-    ttl: u32,
-    data: Box<str>,
-}
-
-impl From<DnsMessage> for DnsLine {
-    fn from(message: DnsMessage) -> Self {
-        Self {
-            question: message.question,
-            qtype: sniff::dns::mnemonic(message.qtype),
-            response: message.response,
-            rcode: message.rcode,
-            answers: message
-                .answers
-                .into_iter()
-                .map(|a| DnsAnswerLine {
-                    name: a.name,
-                    rtype: sniff::dns::mnemonic(a.rtype),
-                    ttl: a.ttl,
-                    data: a.data,
-                })
-                .collect(),
-        }
     }
 }
 

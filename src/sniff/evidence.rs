@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::PatternId;
+use super::dns::DnsMessage;
 
 /// Octets of a name that is still taken for one. DNS allows 253 (RFC 1035 section 2.3.4); attacks on servers come with longer
 /// ones, which an analyst wants to see, but one flow must not carry 16 KiB of them to the collector.
@@ -39,10 +40,7 @@ impl Evidence {
             }
             Self::Dhcp(lease) => len(lease.name.as_deref()),
             Self::Native(_) => 0,
-            Self::Dns(message) => {
-                let answer = |a: &DnsAnswer| size_of::<DnsAnswer>() + a.name.len() + a.data.len();
-                message.question.len() + message.answers.iter().map(answer).sum::<usize>()
-            }
+            Self::Dns(message) => message.octets(),
         }
     }
 }
@@ -159,28 +157,4 @@ pub enum Activity {
     Presence,
     /// Somebody is connected.
     Session,
-}
-
-/// One DNS message (RFC 1035 section 4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DnsMessage {
-    pub id: u16,
-    pub response: bool,
-    pub rcode: u8,
-    pub question: Box<str>,
-    pub qtype: u16,
-    pub answers: Vec<DnsAnswer>,
-}
-
-/// One record of the answer section, with its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DnsAnswer {
-    pub name: Box<str>,
-    /// TYPE as a number; shown by its mnemonic.
-    pub rtype: u16,
-    pub ttl: u32,
-    /// Presentation form of the data: an address, a target name ...
-    pub data: Box<str>,
-    /// The address of an A or AAAA record.
-    pub address: Option<IpAddr>,
 }

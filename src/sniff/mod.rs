@@ -12,9 +12,10 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use dns::{DnsAnswer, DnsMessage};
 pub use evidence::{
-    Activity, Carrier, Certificate, ClientHello, Dhcp, DnsAnswer, DnsMessage, Ech, Evidence,
-    HttpRequest, HttpResponse, MAX_NAME, Native, Smtp,
+    Activity, Carrier, Certificate, ClientHello, Dhcp, Ech, Evidence, HttpRequest, HttpResponse,
+    MAX_NAME, Native, Smtp,
 };
 pub use patterns::{MAX_MET, MAX_PATTERN, Met, PatternId, Patterns, Sought};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
@@ -30,6 +31,11 @@ pub const SNIFFERS: &[Sniffer] = &[
         name: "http",
         help: "HTTP/1 requests",
         over: Over::Stream { sniff: http::sniff, cut_short: |_| None },
+    },
+    Sniffer {
+        name: "dns_tcp",
+        help: "DNS over TCP",
+        over: Over::Stream { sniff: dns::stream::sniff, cut_short: dns::stream::cut_short },
     },
     Sniffer { name: "dns", help: "DNS over UDP, mDNS and LLMNR", over: Over::Datagrams(dns::step) },
 ];

@@ -73,6 +73,11 @@ fn samples() -> Vec<Sample> {
             name: "help.acme.com",
         },
         Sample {
+            sniffer: "dns_tcp",
+            bytes: b"\x00\x22\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04acme\x07zendesk\x03com\x00\x00\x01\x00\x01".into(),
+            name: "acme.zendesk.com",
+        },
+        Sample {
             sniffer: "dns",
             bytes: b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04acme\x07zendesk\x03com\x00\x00\x01\x00\x01".into(),
             name: "acme.zendesk.com",
@@ -132,8 +137,8 @@ fn a_stream_cut_at_every_octet_waits_until_it_has_the_name() {
                     progress = Progress::default();
                 }
                 match stream(&mut progress, &sample.bytes[..cut], b"") {
-                    (Wants::More, seen) => assert!(seen.is_empty() && !met, "{cut}"),
-                    (Wants::Met, seen) => {
+                    (Wants::More, seen) if seen.is_empty() => assert!(!met, "{cut}"),
+                    (Wants::More | Wants::Met, seen) => {
                         assert_eq!(seen.len(), 1);
                         assert_eq!(name(&seen[0]), Some(sample.name), "{cut}");
                         met = true;
@@ -206,7 +211,7 @@ fn sides_given_the_wrong_way_round_are_noticed() {
         for other in [&b""[..], b"\x16\x03\x03\x00\x04\x02\x00\x00\x00", b"HTTP/1.1 200 OK\r\n"] {
             let mut progress = Progress::default();
             let (wants, seen) = stream(&mut progress, other, &sample.bytes);
-            assert_eq!((wants, progress.is_swapped()), (Wants::Met, true));
+            assert!(wants != Wants::Nothing && progress.is_swapped(), "{wants:?}");
             assert_eq!(name(&seen[0]), Some(sample.name));
         }
     }

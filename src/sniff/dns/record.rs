@@ -1,0 +1,119 @@
+//! One resource record: its owner, and its data in presentation form.
+
+use std::net::IpAddr;
+
+use domain::base::ParsedName;
+use domain::base::iana::Rtype;
+use domain::base::name::ToLabelIter;
+use domain::base::record::ParsedRecord;
+use domain::rdata::{A, Aaaa, Cname, Dname, Https, Mx, Ns, Ptr, Srv, Svcb, Txt};
+
+use super::service::Service;
+use super::{DnsAnswer, Section};
+
+/// Octets of a TXT record that are kept: the longest verification strings and SPF records are shorter.
+const MAX_TEXT: usize = 1_024;
+
+pub(super) fn answer(record: &ParsedRecord<'_, &[u8]>, section: Section) -> DnsAnswer {
+    let Shown { data, address, service } = shown(record).unwrap_or_default();
+    DnsAnswer {
+        section,
+        name: text(&record.owner()),
+        rtype: record.rtype().to_int(),
+        ttl: record.ttl().as_secs(),
+        data,
+        address,
+        service,
+    }
+}
+
+/// Labels joined by dots, as they stood on the wire; the root is empty.
+pub(super) fn text(name: &impl ToLabelIter) -> Box<str> {
+    let mut octets = Vec::with_capacity(64);
+    for label in name.iter_labels().filter(|label| !label.is_root()) {
+        if !octets.is_empty() {
+            octets.push(b'.');
+        }
+        octets.extend_from_slice(label.as_slice());
+    }
+    String::from_utf8_lossy(&octets).into()
+}
+
+#[derive(Default)]
+struct Shown {
+    data: Box<str>,
+    address: Option<IpAddr>,
+    service: Option<Box<Service>>,
+}
+
+impl From<String> for Shown {
+    fn from(data: String) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+}
+
+impl From<Box<str>> for Shown {
+    fn from(data: Box<str>) -> Self {
+        Self { data, ..Self::default() }
+    }
+}
+
+impl From<IpAddr> for Shown {
+    fn from(address: IpAddr) -> Self {
+        Self { data: address.to_string().into(), address: Some(address), service: None }
+    }
+}
+
+impl From<Service> for Shown {
+    fn from(service: Service) -> Self {
+        let target = if service.target.is_empty() { "." } else { &service.target };
+        let data = format!("{} {target}", service.priority).into();
+        Self { data, address: None, service: Some(Box::new(service)) }
+    }
+}
+
+/// `None` for types that are not shown, and for data that do not parse.
+fn shown(record: &ParsedRecord<'_, &[u8]>) -> Option<Shown> {
+    type Name<'a> = ParsedName<&'a [u8]>;
+    macro_rules! parse {
+        ($Data:ty) => {
+            record.to_record::<$Data>().ok().flatten()?.into_data()
+        };
+    }
+    Some(match record.rtype() {
+        Rtype::A => IpAddr::V4(parse!(A).addr()).into(),
+        Rtype::AAAA => IpAddr::V6(parse!(Aaaa).addr()).into(),
+        Rtype::CNAME => text(parse!(Cname<Name<'_>>).cname()).into(),
+        Rtype::DNAME => text(parse!(Dname<Name<'_>>).dname()).into(),
+        Rtype::NS => text(parse!(Ns<Name<'_>>).nsdname()).into(),
+        Rtype::PTR => text(parse!(Ptr<Name<'_>>).ptrdname()).into(),
+        Rtype::MX => {
+            let mx = parse!(Mx<Name<'_>>);
+            format!("{} {}", mx.preference(), target(mx.exchange())).into()
+        }
+        Rtype::SRV => {
+            let srv = parse!(Srv<Name<'_>>);
+            let (priority, weight, port) = (srv.priority(), srv.weight(), srv.port());
+            format!("{priority} {weight} {port} {}", target(srv.target())).into()
+        }
+        Rtype::HTTPS => {
+            let https = parse!(Https<&[u8], Name<'_>>);
+            Service::read(https.priority(), text(https.target()), https.params().as_slice()).into()
+        }
+        Rtype::SVCB => {
+            let svcb = parse!(Svcb<&[u8], Name<'_>>);
+            Service::read(svcb.priority(), text(svcb.target()), svcb.params().as_slice()).into()
+        }
+        Rtype::TXT => {
+            let txt = parse!(Txt<&[u8]>);
+            let octets: Vec<u8> = txt.iter().flatten().copied().take(MAX_TEXT).collect();
+            String::from_utf8_lossy(&octets).into_owned().into()
+        }
+        _ => return None,
+    })
+}
+
+/// A target shows the root as a dot: alone it would be invisible.
+fn target(name: &ParsedName<&[u8]>) -> Box<str> {
+    if name.is_root() { ".".into() } else { text(name) }
+}
