@@ -54,7 +54,8 @@ pub(super) fn read(octets: &[u8], limited: &mut bool) -> Reading {
     let (answers, whole) = records(&message, limited);
     let asks = !questions.is_empty();
     // Without a question only a response that can be read to its end is believed.
-    if !asks && !(usual && response && whole && !answers.is_empty()) {
+    let announces = usual && response && whole && !answers.is_empty();
+    if !(asks || announces) {
         return Reading::Other;
     }
     let mut questions = questions.into_iter();
@@ -127,10 +128,15 @@ fn common(asked: &Question<ParsedName<&[u8]>>) -> bool {
         && asked.qname().iter().all(|label| label.as_slice().iter().all(u8::is_ascii_graphic))
 }
 
-/// NetBIOS names (RFC 1002 section 4.2) look like DNS: the first label has 32 letters from A to P, the type is NB or NBSTAT.
+/// NetBIOS names (RFC 1002 section 4.2) look like DNS. Type 32 is NB there and NIMLOC, which nobody asks for, here; 33 is NBSTAT
+/// there and SRV here, but a name of NetBIOS has 32 letters from A to P.
 fn netbios(asked: &Question<ParsedName<&[u8]>>) -> bool {
-    matches!(asked.qtype().to_int(), 32 | 33) && {
-        let label = asked.qname().first().as_slice();
-        label.len() == 32 && label.iter().all(|b| (b'A'..=b'P').contains(b))
+    match asked.qtype().to_int() {
+        32 => true,
+        33 => {
+            let label = asked.qname().first().as_slice();
+            label.len() == 32 && label.iter().all(|b| (b'A'..=b'P').contains(b))
+        }
+        _ => false,
     }
 }
