@@ -47,6 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli"]),
     ("dashmap", &["usage"]),
     ("domain", &["sniff"]),
+    ("data_encoding", &["identity"]),
     ("etherparse", &["decode"]),
     ("flate2", &["capture"]),
     ("gethostname", &["alert", "config", "pipeline", "cli"]),

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use saastap::count::{Cells, Kind};
 use saastap::export::usage::Addition;
+use saastap::export::web::{CandidateRow, VisibilityRow};
 use saastap::export::{
     Coverage, Face, FindingRow, HealthRow, Metrics, Provider, Sample, Site, UsageRow, metrics, web,
 };
 use saastap::time::Time;
+use saastap::usage::{Share, Visibility};
 
 saastap::rows! {
     /// Counters of a stage.
@@ -40,6 +42,14 @@ impl Face for Pipeline {
     }
     fn coverage(&self) -> Coverage {
         Coverage { clients: 12, named: Some(0.912), ..Coverage::default() }
+    }
+    fn visibility_rows(&self) -> Vec<VisibilityRow> {
+        let share = Share { flows: 3, bytes: 30 };
+        vec![VisibilityRow { visibility: Visibility::Ech, share }]
+    }
+    fn candidate_rows(&self) -> Vec<CandidateRow> {
+        let share = Share { flows: 2, bytes: 20 };
+        vec![CandidateRow { domain: "unclaimed.example".into(), share, excess: 0 }]
     }
     fn usage_rows(&self) -> Vec<UsageRow> {
         vec![UsageRow {
@@ -177,7 +187,7 @@ fn promtool_finds_nothing_to_complain_of() {
         at: Time::from_secs(1_000_000),
     };
     served.metrics.usage().add(&addition);
-    served.metrics.usage().visibility("named", 1, 30);
+    served.metrics.usage().visibility(Visibility::Named, 1, 30);
     let (status, head, body) = served.get("/metrics");
     assert_eq!(status, 200);
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");

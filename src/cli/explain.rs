@@ -1,6 +1,7 @@
 //! `saastap explain HOST...`: which signature claims a name, which lose, and why.
 
 use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -10,15 +11,25 @@ use crate::signature::{Catalog, Claim, Explanation};
 /// Octets of one line of input that are read; more is no host name, and what is beyond is skipped.
 const MAX_LINE: u64 = 4096;
 
-/// Tell which vendor host names belong to, by which signature, and why
+/// Tell which vendor host names, or a flow of a capture, belong to, by which signature, and why
 #[derive(clap::Args, Debug, Clone)]
 pub struct Args {
-    /// Host names; `-` reads them from standard input, one a line
+    /// Host names; `-` reads them from standard input, one a line. With --flow: captures
     #[arg(required = true, value_name = "HOST")]
     pub hosts: Vec<String>,
+    /// The flow with this `id` in `saastap read --flows FILE`: what named it, and what followed from that
+    #[arg(long, value_name = "ID")]
+    pub flow: Option<u64>,
     /// JSON Lines, one object a name
     #[arg(long)]
     pub json: bool,
+}
+
+impl Args {
+    /// The files that were named in place of hosts.
+    pub fn captures(&self) -> Vec<PathBuf> {
+        self.hosts.iter().map(PathBuf::from).collect()
+    }
 }
 
 /// Explains each name in turn, writing as it reads.
@@ -179,7 +190,8 @@ mod tests {
         let catalog = Catalog::load_texts(&[("helpdesk/zendesk.toml", ZENDESK)]).unwrap();
         let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
         let mut out = Vec::new();
-        explain(&Args { hosts, json }, &catalog, &mut input.as_bytes(), &mut out).unwrap();
+        explain(&Args { hosts, flow: None, json }, &catalog, &mut input.as_bytes(), &mut out)
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -4,6 +4,7 @@ mod catalog;
 mod check;
 mod demo;
 mod explain;
+mod flow;
 mod read;
 mod run;
 mod tables;
@@ -102,7 +103,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args, &config()?),
-        Command::Explain(args) => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
+        Command::Explain(args) => match args.flow {
+            Some(id) => flow::run(id, &args.captures(), config()?, args.json),
+            None => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
+        },
         Command::Catalog(args) => Ok(catalog::run(&args, &Rules::load(&config()?)?.catalog)?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());

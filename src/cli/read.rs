@@ -13,7 +13,8 @@ use super::Failure;
 use super::tables;
 use crate::alert::Event;
 use crate::config::{Config, MAX_WORKERS};
-use crate::export::{Metrics, UsageRow, web};
+use crate::export::web::{self, CandidateRow, VisibilityRow};
+use crate::export::{Metrics, UsageRow};
 use crate::identity::{Privacy, random_key};
 use crate::pipeline::{
     Collector, FlowLine, InForce, Rules, collector, read_files, usage_rows, write_ascii,
@@ -25,7 +26,7 @@ pub struct Args {
     /// Captures (pcap, pcapng, gzip of either); `-` is standard input; several are one stream in time
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// One JSON object: coverage, usage, findings
+    /// One JSON object: coverage, usage, findings, visibility, candidates for a signature
     #[arg(long, conflicts_with = "flows")]
     pub json: bool,
     /// JSON Lines, one object for each flow, in the order in which they end
@@ -80,14 +81,24 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
             return out.flush();
         }
         let rows = usage_rows(&outcome.collector.inventory.snapshot(), &rules.load());
-        let coverage = outcome.collector.coverage();
+        let seen = &outcome.collector.seen;
+        let (coverage, visibility) = (seen.coverage(), seen.visibility_rows());
+        let candidates = seen.candidate_rows();
         if args.json {
-            let whole = Whole { coverage: &coverage, usage: &rows, findings: &outcome.events };
+            let whole = Whole {
+                coverage: &coverage,
+                usage: &rows,
+                findings: &outcome.events,
+                visibility: &visibility,
+                candidates: &candidates,
+            };
             write_ascii(&mut out, &whole)?;
         } else {
             writeln!(out, "{coverage}")?;
             tables::usage(&mut out, &rows)?;
             tables::findings(&mut out, &outcome.events)?;
+            tables::visibility(&mut out, &visibility)?;
+            tables::candidates(&mut out, &candidates)?;
         }
         out.flush()
     });
@@ -100,6 +111,8 @@ struct Whole<'a> {
     coverage: &'a web::Coverage,
     usage: &'a [UsageRow],
     findings: &'a [Event],
+    visibility: &'a [VisibilityRow],
+    candidates: &'a [CandidateRow],
 }
 
 fn print_lines(collector: &mut Collector, out: &mut impl Write) -> io::Result<()> {

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::alert::Event;
 use crate::alert::event::What;
-use crate::export::web::Octets;
+use crate::export::web::{CandidateRow, Octets, VisibilityRow};
 use crate::export::{Coverage, FindingRow, UsageRow};
 use crate::time::Second;
 
@@ -15,15 +15,9 @@ pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
     if rows.is_empty() {
         return writeln!(out, "\nNo flow of a vendor in the catalogue.");
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
-        "VENDOR", "TENANT", "RELATION", "ROLE", "GROUP", "STATE", "DEPTH", "CLIENTS", "SENT",
-    ]);
-    for column in [7, 8] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let header =
+        ["VENDOR", "TENANT", "RELATION", "ROLE", "GROUP", "STATE", "DEPTH", "CLIENTS", "SENT"];
+    let mut table = plain(header, &[7, 8]);
     for row in rows {
         table.add_row([
             row.vendor.clone(),
@@ -37,10 +31,7 @@ pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
             Octets(row.sent).to_string(),
         ]);
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
-    }
-    writeln!(out, "\n{}", table.trim_fmt())
+    write_plain(out, table)
 }
 
 /// The findings, in the order in which they were raised.
@@ -69,6 +60,63 @@ pub fn findings(out: &mut impl Write, events: &[Event]) -> io::Result<()> {
         )?;
     }
     if any { Ok(()) } else { writeln!(out, "\nNo findings.") }
+}
+
+/// Why traffic has a name or none: each flow and octet once.
+pub fn visibility(out: &mut impl Write, rows: &[VisibilityRow]) -> io::Result<()> {
+    let all: u64 = rows.iter().map(|row| row.share.bytes).sum();
+    let mut table = plain(["VISIBILITY", "FLOWS", "BYTES", "SHARE"], &[1, 2, 3]);
+    for row in rows {
+        table.add_row([
+            row.visibility.name().to_owned(),
+            row.share.flows.to_string(),
+            Octets(row.share.bytes).to_string(),
+            format!("{:.1} %", row.share.bytes as f64 * 100.0 / all.max(1) as f64),
+        ]);
+    }
+    write_plain(out, table)
+}
+
+/// The names that nobody's signature claims, by registrable domain; the first [`CANDIDATES`].
+pub fn candidates(out: &mut impl Write, rows: &[CandidateRow]) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut table = plain(["CANDIDATE FOR A SIGNATURE", "FLOWS", "BYTES"], &[1, 2]);
+    for row in rows.iter().take(CANDIDATES) {
+        // Names come from the wire: control characters would reach the terminal.
+        table.add_row([
+            row.domain.escape_debug().to_string(),
+            row.share.flows.to_string(),
+            Octets(row.share.bytes).to_string(),
+        ]);
+    }
+    write_plain(out, table)?;
+    match rows.len().saturating_sub(CANDIDATES) {
+        0 => Ok(()),
+        more => writeln!(out, "and {more} more: see --json"),
+    }
+}
+
+/// Candidates that a terminal shows.
+const CANDIDATES: usize = 10;
+
+fn plain<const N: usize>(header: [&str; N], numbers: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    for column in numbers {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn write_plain(out: &mut impl Write, mut table: Table) -> io::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    writeln!(out, "\n{}", table.trim_fmt())
 }
 
 /// What the web page shows: coverage, usage and open findings.

@@ -8,6 +8,7 @@ use super::clients::{Clients, Hasher};
 use super::metrics::{Sample, locked};
 use crate::count::Kind;
 use crate::time::Time;
+use crate::usage::Visibility;
 
 /// What one report of one flow adds. `state` is one of [`STATES`]; what is none of them counts as `unreviewed`.
 #[derive(Clone, Copy, Debug)]
@@ -28,22 +29,6 @@ pub struct Addition<'a> {
 /// The states in which a use can be.
 pub const STATES: [&str; 4] = ["sanctioned", "tolerated", "unsanctioned", "unreviewed"];
 
-/// Why traffic has a name, or has none. Each is shown from the start.
-pub const VISIBILITIES: [&str; 12] = [
-    "named",
-    "unknown_name",
-    "ech",
-    "no_sni",
-    "mid_stream",
-    "incomplete",
-    "encrypted_dns",
-    "not_tls",
-    "tunnel",
-    "second_leg",
-    "excluded",
-    "overload",
-];
-
 /// The value of a label for whose own series there was no room.
 pub const OTHER: &str = "other";
 
@@ -55,7 +40,7 @@ pub struct UsageMetrics {
 
 impl UsageMetrics {
     pub(super) fn new(max_series: usize) -> Self {
-        let visibility = VISIBILITIES.iter().map(|reason| (*reason, Seen::default())).collect();
+        let visibility = Visibility::ALL.map(|reason| (reason, Seen::default())).into();
         let tables = Tables {
             vendors: Table::default(),
             roles: Table::default(),
@@ -112,7 +97,7 @@ impl UsageMetrics {
     }
 
     /// Counts traffic by why it has a name or none. `bytes` are those of both directions.
-    pub fn visibility(&self, reason: &'static str, flows: u64, bytes: u64) {
+    pub fn visibility(&self, reason: Visibility, flows: u64, bytes: u64) {
         let mut tables = locked(&self.tables);
         let seen = tables.visibility.entry(reason).or_default();
         seen.flows += flows;
@@ -145,7 +130,7 @@ impl UsageMetrics {
             });
         }
         for (reason, seen) in visibility {
-            let labels = vec![("visibility", (*reason).to_owned())];
+            let labels = vec![("visibility", reason.name().to_owned())];
             let (flows, bytes) = (seen.flows as f64, seen.sent as f64);
             out.push(counter(
                 "saastap_visibility_flows_total",
@@ -177,7 +162,7 @@ struct Tables {
     vendors: Table,
     roles: Table,
     groups: Table,
-    visibility: BTreeMap<&'static str, Seen>,
+    visibility: BTreeMap<Visibility, Seen>,
     /// The latest packet time.
     now: Time,
     /// Series that may still be made.
@@ -396,8 +381,8 @@ mod tests {
             let group = [("group", "it"), ("state", state)];
             assert_eq!(value(&usage, "saastap_group_flows_total", &group), Some(0.0));
         }
-        for reason in VISIBILITIES {
-            let labels = [("visibility", reason)];
+        for reason in Visibility::ALL {
+            let labels = [("visibility", reason.name())];
             assert_eq!(value(&usage, "saastap_visibility_flows_total", &labels), Some(0.0));
         }
     }
@@ -438,8 +423,8 @@ mod tests {
     #[test]
     fn visibility_adds_up() {
         let usage = UsageMetrics::new(5_000);
-        usage.visibility("ech", 1, 500);
-        usage.visibility("ech", 0, 50);
+        usage.visibility(Visibility::Ech, 1, 500);
+        usage.visibility(Visibility::Ech, 0, 50);
         let labels = [("visibility", "ech")];
         assert_eq!(value(&usage, "saastap_visibility_flows_total", &labels), Some(1.0));
         assert_eq!(value(&usage, "saastap_visibility_bytes_total", &labels), Some(550.0));

@@ -1,5 +1,6 @@
 //! Who an address is: the client behind it, and the name under which it passes the door to `usage`.
 
+mod community;
 mod key;
 mod network;
 mod vantage;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Cells;
 
+pub use self::community::community_id;
 pub use self::key::{KEY_OCTETS, load_or_create_key, random_key};
 pub use self::network::{Networks, parse as parse_network};
 pub use self::vantage::{Network, Vantage, VantageKind};

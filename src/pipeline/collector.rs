@@ -1,25 +1,24 @@
 //! The collector: takes the updates of all workers in one order, names the vendor, applies policy, counts usage and raises
 //! findings. Plain maps and no I/O; it alone writes what crosses flows.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::coverage::Seen;
 use super::name::Name;
 use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
-use super::update::{Ended, Sight, Update, What};
+use super::update::{Ended, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
 use crate::decode::Endpoint;
-use crate::export::{Coverage, UsageMetrics, usage as exported};
+use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{Delta, Ends};
-use crate::identity::{ClientKind, Identity, Privacy};
+use crate::identity::{ClientKind, Identity, Privacy, community_id};
 use crate::policy::{self, Relation};
 use crate::signature::{Confidence, Role, Verdict};
 use crate::sniff::Evidence;
 use crate::time::Time;
-use crate::usage::{Addition, Inventory, Key};
+use crate::usage::{Addition, Inventory, Key, Visibility};
 
 pub struct Collector {
     rules: Arc<InForce>,
@@ -35,29 +34,8 @@ pub struct Collector {
     pub lines: Vec<FlowLine>,
     /// What is to be said, until the store has taken it.
     pub raised: Vec<Raised>,
-    clock: Time,
-    seen: Seen,
-    hasher: RandomState,
+    pub seen: Seen,
 }
-
-/// Octets of all flows, and of those that could be named.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    bytes: u64,
-    named: u64,
-    first: Option<Time>,
-    /// Hashes of the addresses of clients, at most [`MAX_CLIENTS`].
-    clients: HashSet<u64>,
-}
-
-/// Clients that the coverage tells apart: a scan of a network from outside must not fill the memory.
-const MAX_CLIENTS: usize = 262_144;
-
-/// Octets of one of them: a hash and a tag, in a table that may be half empty, and once more while it grows.
-const CLIENT_OCTETS: usize = 27;
-
-/// Octets that the collector can hold beside its records of live flows.
-pub const MEMORY: u64 = (MAX_CLIENTS * CLIENT_OCTETS) as u64;
 
 /// What the collector is made of.
 pub struct Parts {
@@ -78,32 +56,13 @@ impl Collector {
             rules: parts.rules,
             identity: parts.identity,
             inventory: parts.inventory,
+            seen: Seen::new(parts.metrics.clone()),
             metrics: parts.metrics,
             cases: parts.cases,
             flows: (0..parts.workers).map(|_| Vec::new()).collect(),
             keep_lines: parts.keep_lines,
             lines: Vec::new(),
             raised: Vec::new(),
-            clock: Time::ZERO,
-            seen: Seen::default(),
-            hasher: RandomState::new(),
-        }
-    }
-
-    /// Packet time of the latest update.
-    pub const fn clock(&self) -> Time {
-        self.clock
-    }
-
-    /// What was seen, and what share of it has a name: the first line of every page and report.
-    pub fn coverage(&self) -> Coverage {
-        Coverage {
-            clients: self.seen.clients.len() as u64,
-            named: (self.seen.bytes > 0).then(|| self.seen.named as f64 / self.seen.bytes as f64),
-            tunnelled: None,
-            silent_networks: Vec::new(),
-            from: self.seen.first,
-            until: self.seen.first.map(|_| self.clock),
         }
     }
 
@@ -118,8 +77,7 @@ impl Collector {
 
     /// Takes one update of `worker`.
     pub fn take(&mut self, worker: usize, update: Update) {
-        self.clock = self.clock.max(update.at);
-        self.seen.first.get_or_insert(update.at);
+        self.seen.advance(update.at);
         let Update { at, slot, generation, id, what, .. } = update;
         let mut record = match what {
             What::Tick => {
@@ -128,7 +86,7 @@ impl Collector {
             }
             What::Residue(delta) => {
                 let bytes = delta.sent.bytes + delta.received.bytes;
-                self.see(bytes, 0, "overload");
+                self.seen.add(Visibility::Overload, 0, bytes);
                 return;
             }
             What::Evidence(ref both) => self.open(worker, slot, generation, id, both.0),
@@ -169,12 +127,10 @@ impl Collector {
                 if let Some(lost) = known {
                     // Its end was never told: the worker had to drop it while nobody could listen.
                     let pending = lost.pending;
-                    self.see(pending.sent.bytes + pending.received.bytes, 1, "overload");
+                    let bytes = pending.sent.bytes + pending.received.bytes;
+                    self.seen.add(Visibility::Overload, 1, bytes);
                 }
-                if self.seen.clients.len() < MAX_CLIENTS {
-                    // Addresses stay in front of the door: only their number passes.
-                    self.seen.clients.insert(self.hasher.hash_one(ends.client.ip));
-                }
+                self.seen.client(ends.client.ip);
                 Box::new(Record::new(generation, id, ends))
             }
         }
@@ -213,22 +169,22 @@ impl Collector {
         if decides || contact.is_some() {
             // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it.
             record.contact = contact;
+            let unclaimed = record.contact.is_none() && record.left_out.is_none();
+            record.candidate = if unclaimed { self.seen.candidate(&name.name) } else { None };
         }
         let pending = std::mem::take(&mut record.pending);
         if record.contact.is_some() {
             self.use_contact(record, &pending, at);
         }
         if !named_before {
-            let bytes = pending.sent.bytes + pending.received.bytes;
-            self.see(bytes, 0, record.named_as());
+            self.see_named(record, &pending);
         }
     }
 
     fn count(&mut self, record: &mut Record, delta: &Delta, at: Time) {
         record.add(delta);
-        let bytes = delta.sent.bytes + delta.received.bytes;
         if record.is_named() {
-            self.see(bytes, 0, record.named_as());
+            self.see_named(record, delta);
             self.use_contact(record, delta, at);
         } else {
             record.pending.add(delta);
@@ -240,32 +196,22 @@ impl Collector {
         self.count(record, &ended.delta, ended.last);
         let seen = if record.is_named() {
             record.named_as()
-        } else if let Some(reason) = self.left_out(ended.ends) {
-            reason
-        } else if record.has_hello() {
-            "no_sni"
         } else {
-            match ended.sight {
-                Sight::MidStream => "mid_stream",
-                Sight::Incomplete => "incomplete",
-                Sight::Pending | Sight::Read | Sight::Foreign | Sight::Empty => "not_tls",
-            }
+            self.left_out(ended.ends).unwrap_or_else(|| record.unnamed_as(ended.sight))
         };
         let pending = std::mem::take(&mut record.pending);
-        self.see(pending.sent.bytes + pending.received.bytes, 1, seen);
+        self.seen.add(seen, 1, pending.sent.bytes + pending.received.bytes);
         if self.keep_lines {
-            let end = (ended.start, ended.end, ended.sight, seen);
+            let end = (ended.start, ended.end, seen);
             self.lines.push(record.line(ended.last, Some(end)));
         }
     }
 
-    fn see(&mut self, bytes: u64, flows: u64, seen: &'static str) {
-        self.seen.bytes += bytes;
-        if matches!(seen, "named" | "unknown_name") {
-            self.seen.named += bytes;
-        }
-        if flows > 0 || bytes > 0 {
-            self.metrics.visibility(seen, flows, bytes);
+    fn see_named(&mut self, record: &Record, delta: &Delta) {
+        let bytes = delta.sent.bytes + delta.received.bytes;
+        self.seen.add(record.named_as(), 0, bytes);
+        if let Some(ticket) = record.candidate {
+            self.seen.candidate_bytes(ticket, bytes);
         }
     }
 
@@ -309,12 +255,12 @@ impl Collector {
     }
 
     /// Why a client counts in visibility but not in usage: the outer leg of a proxy or NAT, a scanner, a guest.
-    fn left_out(&self, ends: Ends) -> Option<&'static str> {
+    fn left_out(&self, ends: Ends) -> Option<Visibility> {
         let vantage = self.identity.vantage(ends.client.ip.ip())?;
         if vantage.is_left_out() {
-            Some("excluded")
+            Some(Visibility::Excluded)
         } else {
-            vantage.is_second_leg().then_some("second_leg")
+            vantage.is_second_leg().then_some(Visibility::SecondLeg)
         }
     }
 
@@ -380,6 +326,7 @@ impl Collector {
         });
         let plain = self.identity.privacy() == Privacy::Address;
         let end = |end: Endpoint| plain.then(|| SocketAddr::new(end.ip.ip(), end.port));
+        let community = plain.then(|| community_id(ends.client, ends.server, ends.transport));
         let sighting = Sighting {
             at,
             key: &contact.key,
@@ -397,7 +344,7 @@ impl Collector {
                 via: contact.name.via.name(),
                 client: end(ends.client),
                 server: end(ends.server),
-                community_id: None,
+                community_id: community.as_deref(),
             },
         };
         self.cases.see(&sighting, &mut self.raised);
@@ -428,6 +375,9 @@ mod tests {
             let ordinal = u64::from(generation);
             collector.take(0, Update { ordinal, at, slot: 3, generation, id: ordinal, what });
         }
-        assert_eq!(collector.seen.bytes, 1_000, "those of the second flow are pending");
+        let rows = collector.seen.visibility_rows();
+        assert_eq!(rows.len(), 1, "what the second flow sent is pending: {rows:?}");
+        assert_eq!(rows[0].visibility, Visibility::Overload);
+        assert_eq!((rows[0].share.flows, rows[0].share.bytes), (1, 1_000));
     }
 }

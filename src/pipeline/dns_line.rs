@@ -9,14 +9,14 @@ use crate::sniff::dns::{DnsAnswer, DnsMessage, EchConfig, Section, Service, mnem
 
 #[derive(Debug, Serialize)]
 pub struct DnsLine {
-    question: Box<str>,
+    pub question: Box<str>,
     #[serde(rename = "type")]
-    qtype: Cow<'static, str>,
+    pub qtype: Cow<'static, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more_questions: Vec<QuestionLine>,
-    response: bool,
+    pub response: bool,
     rcode: u8,
-    answers: Vec<AnswerLine>,
+    pub answers: Vec<AnswerLine>,
 }
 
 #[derive(Debug, Serialize)]
@@ -27,15 +27,15 @@ struct QuestionLine {
 }
 
 #[derive(Debug, Serialize)]
-struct AnswerLine {
+pub struct AnswerLine {
     /// Left out in the answer section.
     #[serde(skip_serializing_if = "is_answer")]
     section: Section,
     name: Box<str>,
     #[serde(rename = "type")]
-    rtype: Cow<'static, str>,
+    pub rtype: Cow<'static, str>,
     ttl: u32,
-    data: Box<str>,
+    pub data: Box<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<ServiceLine>,
 }

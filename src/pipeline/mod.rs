@@ -1,6 +1,7 @@
 //! The only place that connects stages: reader, shard, workers, rings, collector.
 
 mod collector;
+mod coverage;
 mod daemon;
 mod dns_line;
 mod feed;

@@ -170,7 +170,7 @@ fn settle(collector: &mut Collector, events: &mut Vec<Event>) {
 
 /// The cases as they stand at the end.
 fn conclude(collector: &mut Collector, events: &mut Vec<Event>) {
-    let clock = collector.clock();
+    let clock = collector.seen.clock();
     for event in collector.cases.standing(clock) {
         add(event, events);
     }

@@ -11,12 +11,12 @@ use super::name::{Name, Via};
 use super::update::Sight;
 use crate::decode::{Endpoint, Transport};
 use crate::flow::{Delta, End, Ends, Tally};
-use crate::identity::ClientKind;
+use crate::identity::{ClientKind, community_id};
 use crate::policy::{Decision, Relation};
-use crate::signature::Verdict;
+use crate::signature::{Confidence, Verdict};
 use crate::sniff::{ClientHello, DnsMessage, Ech, Evidence, HttpRequest};
 use crate::time::Time;
-use crate::usage;
+use crate::usage::{self, Ticket, Visibility};
 
 /// A live flow, kept by worker slot and generation.
 #[derive(Debug)]
@@ -35,7 +35,11 @@ pub struct Record {
     parts: u32,
     pub contact: Option<Contact>,
     /// Its client is none of those whose use is counted.
-    pub left_out: Option<&'static str>,
+    pub left_out: Option<Visibility>,
+    /// What is known of it beside its name: that it is a tunnel, encrypted DNS, what every network needs.
+    hint: Option<Visibility>,
+    /// Where its octets are counted if its name is nobody's signature.
+    pub candidate: Option<Ticket>,
     /// Octets that came before anything named the flow.
     pub pending: Delta,
     sent: Tally,
@@ -80,6 +84,8 @@ impl Record {
             parts: 0,
             contact: None,
             left_out: None,
+            hint: None,
+            candidate: None,
             pending: Delta::default(),
             sent: Tally::default(),
             received: Tally::default(),
@@ -119,6 +125,7 @@ impl Record {
                 _ => names.push(self.name(Via::HttpHost, &host, keep)),
             },
             Evidence::Dns(message) => {
+                self.hint.get_or_insert(Visibility::Infrastructure);
                 if keep {
                     for (question, _) in message.questions() {
                         self.name(Via::DnsQuery, question, keep);
@@ -135,7 +142,10 @@ impl Record {
                 }
             }
             Evidence::Native(native) => names.push(self.name(Via::Native, native.protocol, keep)),
-            Evidence::Http(_) | Evidence::HttpResponse(_) | Evidence::Dhcp(_) => {}
+            Evidence::Dhcp(_) => {
+                self.hint.get_or_insert(Visibility::Infrastructure);
+            }
+            Evidence::Http(_) | Evidence::HttpResponse(_) => {}
         }
         names
     }
@@ -156,16 +166,28 @@ impl Record {
     }
 
     /// How the octets of a named flow count in visibility.
-    pub fn named_as(&self) -> &'static str {
+    pub fn named_as(&self) -> Visibility {
         match self.left_out {
             Some(reason) => reason,
-            None if self.contact.is_some() => "named",
-            None => "unknown_name",
+            None if self.contact.is_some() => Visibility::Named,
+            None => self.hint.unwrap_or(Visibility::UnknownName),
         }
     }
 
-    pub const fn has_hello(&self) -> bool {
-        self.has_hello
+    /// Why a flow has no name that ended with this sight.
+    pub fn unnamed_as(&self, sight: Sight) -> Visibility {
+        if let Some(hint) = self.hint {
+            return hint;
+        }
+        if self.has_hello {
+            return Visibility::NoSni;
+        }
+        match sight {
+            Sight::MidStream => Visibility::MidStream,
+            Sight::Incomplete => Visibility::Incomplete,
+            Sight::Empty => Visibility::Empty,
+            Sight::Pending | Sight::Read | Sight::Foreign => Visibility::NotTls,
+        }
     }
 
     fn name(&mut self, via: Via, name: &str, keep: bool) -> Name {
@@ -180,7 +202,7 @@ impl Record {
     }
 
     /// The line of this flow: the whole, or the next part of a long one.
-    pub fn line(&mut self, at: Time, ended: Option<(Time, End, Sight, &'static str)>) -> FlowLine {
+    pub fn line(&mut self, at: Time, ended: Option<(Time, End, Visibility)>) -> FlowLine {
         let part = (self.parts > 0 || ended.is_none()).then_some(self.parts);
         self.parts += 1;
         let contact = self.contact.as_ref();
@@ -195,6 +217,7 @@ impl Record {
             },
             client: Place::from(self.ends.client),
             server: Place::from(self.ends.server),
+            community_id: community_id(self.ends.client, self.ends.server, self.ends.transport),
             names: std::mem::take(&mut self.names),
             dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
             alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
@@ -205,11 +228,14 @@ impl Record {
             vendor: contact.map(|c| c.verdict.vendor.id.clone()),
             tenant: contact.and_then(|c| c.verdict.tenant.clone()),
             role: contact.map(|c| c.verdict.role.name()),
+            via: contact.map(|c| c.name.via),
+            signature: contact.map(|c| c.verdict.signature.clone()),
+            confidence: contact.map(|c| c.verdict.confidence),
             relation: contact.map(|c| c.relation.name()),
             state: contact.map(|c| c.decision.state.name()),
             group: contact.map(|c| c.key.group.clone()),
             visibility: ended.map(|(.., visibility)| visibility),
-            ended: ended.map(|(_, end, ..)| end),
+            ended: ended.map(|(_, end, _)| end),
         }
     }
 }
@@ -226,43 +252,51 @@ pub struct FlowLine {
     pub start: Option<Time>,
     pub end: Time,
     pub transport: &'static str,
-    client: Place,
-    server: Place,
+    pub client: Place,
+    pub server: Place,
+    pub community_id: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Name>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    dns: Vec<DnsLine>,
+    pub dns: Vec<DnsLine>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    alpn: Vec<Box<str>>,
+    pub alpn: Vec<Box<str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tls_versions: Vec<u16>,
+    pub tls_versions: Vec<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ech: Option<Ech>,
-    sent: Tally,
-    received: Tally,
+    pub ech: Option<Ech>,
+    pub sent: Tally,
+    pub received: Tally,
     #[serde(skip_serializing_if = "Option::is_none")]
-    vendor: Option<Arc<str>>,
+    pub vendor: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<Arc<str>>,
+    pub tenant: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
+    pub role: Option<&'static str>,
+    /// What gave the vendor: the kind of name, the signature and how sure it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    relation: Option<&'static str>,
+    pub via: Option<Via>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
+    pub signature: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<Arc<str>>,
+    pub confidence: Option<Confidence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Arc<str>>,
     /// `named`, or the reason why the flow has no name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    visibility: Option<&'static str>,
+    pub visibility: Option<Visibility>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<End>,
+    pub ended: Option<End>,
 }
 
 #[derive(Debug, Serialize)]
-struct Place {
-    ip: IpAddr,
-    port: u16,
+pub struct Place {
+    pub ip: IpAddr,
+    pub port: u16,
 }
 
 impl From<Endpoint> for Place {
@@ -316,7 +350,7 @@ mod tests {
         without.learn(Evidence::Tls(ClientHello::default()), false);
         assert!(!without.is_named() && without.rises_to(Via::HttpHost));
         assert_eq!((without.names.len(), with.names.len()), (0, MAX_NAMES));
-        assert!(without.hello.is_none() && without.has_hello() && without.is_named());
+        assert!(without.hello.is_none() && without.has_hello && without.is_named());
     }
 
     #[test]

@@ -74,6 +74,17 @@ impl Name {
     }
 }
 
+/// The domain that was registered below a public suffix, in lower case: `example.co.uk` of `www.Example.co.uk`. `None` for
+/// addresses, single labels, public suffixes themselves and names below a suffix that the list does not know.
+pub fn registrable(host: &str) -> Option<String> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    if host.len() > MAX_OCTETS || host.parse::<std::net::IpAddr>().is_ok() {
+        return None;
+    }
+    let domain = psl::domain(host.as_bytes())?;
+    domain.suffix().is_known().then(|| String::from_utf8_lossy(domain.as_bytes()).into_owned())
+}
+
 /// Names and what each stands for, as suffix (the name and all below it) or exact (the name alone).
 #[derive(Debug)]
 pub struct Suffixes<V> {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use catalog::{Catalog, Found};
 pub use check::Entry;
+pub use domain::registrable;
 pub use example::{Example, Given};
 pub use explain::{Claim, Explanation, Lost};
 pub use load::Options;
@@ -120,6 +121,16 @@ pub enum Confidence {
     Medium,
     #[default]
     High,
+}
+
+impl Confidence {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
 }
 
 /// What a name says by the catalogue.

@@ -1,10 +1,12 @@
 //! Who uses what: the inventory of usages and how deep each use is.
 
+mod candidates;
 mod inventory;
 mod ledger;
 mod options;
 #[cfg(test)]
 mod tests;
+mod visibility;
 
 use std::sync::Arc;
 
@@ -14,9 +16,11 @@ use crate::identity::ClientKind;
 use crate::signature::Role;
 use crate::time::Time;
 
+pub use self::candidates::{Candidate, Candidates, MEMORY as CANDIDATES_MEMORY, Ticket};
 pub use self::inventory::{Counter, Inventory};
 pub use self::ledger::counts;
 pub use self::options::Options;
+pub use self::visibility::{Share, Shares, Visibility};
 
 /// How deep the use is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod cases;
 mod configuration;
 #[path = "../doses/mod.rs"]
 mod doses;
+mod evidence;
 mod hostile;
 mod misuse;
 mod office;

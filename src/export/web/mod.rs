@@ -9,6 +9,7 @@ mod ready;
 mod reload;
 mod server;
 mod usage;
+mod visibility;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,6 +24,7 @@ pub use self::landing::{Octets, page};
 pub use self::server::{bind, serve};
 use super::metrics::{Metrics, Provider, Sample};
 use crate::time::{Second, Time};
+use crate::usage::{Share, Visibility};
 use guard::Refusals;
 
 /// `[web]` of the configuration.
@@ -67,6 +69,8 @@ pub trait Face: Send + Sync {
     fn coverage(&self) -> Coverage;
     /// The usage table under the policy in force, in the order in which it is to be shown.
     fn usage_rows(&self) -> Vec<UsageRow>;
+    fn visibility_rows(&self) -> Vec<VisibilityRow>;
+    fn candidate_rows(&self) -> Vec<CandidateRow>;
     /// Newest first.
     fn findings(&self) -> Vec<FindingRow>;
     fn health(&self) -> Vec<HealthRow>;
@@ -105,6 +109,25 @@ impl fmt::Display for Coverage {
         }
         Ok(())
     }
+}
+
+/// Traffic by why it has a name, or has none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VisibilityRow {
+    pub visibility: Visibility,
+    #[serde(flatten)]
+    pub share: Share,
+}
+
+/// A domain that is nobody's signature: a candidate for one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CandidateRow {
+    /// Registrable domain.
+    pub domain: String,
+    #[serde(flatten)]
+    pub share: Share,
+    /// Octets that may be those of domains counted in its place before.
+    pub excess: u64,
 }
 
 /// One line of the usage table: a vendor's tenant in a role, used by a group.
@@ -179,6 +202,7 @@ impl Site {
             .route("/-/reload", put(reload::answer).post(reload::answer))
             .route("/api/v1/usage", get(usage::answer))
             .route("/api/v1/findings", get(findings::answer))
+            .route("/api/v1/visibility", get(visibility::answer))
             .layer(axum::middleware::from_fn_with_state(Arc::clone(self), guard::guarded))
             .with_state(Arc::clone(self))
     }

@@ -12,7 +12,9 @@ use crate::capture::Counter;
 use crate::config::Config;
 use crate::count::Cells;
 use crate::export::Metrics;
-use crate::export::web::{Coverage, Face, FindingRow, HealthRow, UsageRow};
+use crate::export::web::{
+    CandidateRow, Coverage, Face, FindingRow, HealthRow, UsageRow, VisibilityRow,
+};
 use crate::pipeline::collector::Collector;
 use crate::pipeline::rules::{InForce, Rules};
 use crate::pipeline::table::usage_rows;
@@ -37,6 +39,8 @@ pub struct Desk {
 #[derive(Default)]
 struct Shown {
     coverage: Coverage,
+    visibility: Vec<VisibilityRow>,
+    candidates: Vec<CandidateRow>,
     findings: VecDeque<FindingRow>,
     health: Vec<HealthRow>,
 }
@@ -88,8 +92,8 @@ impl Desk {
     /// Takes over what the collector knows now.
     pub fn refresh(&self, collector: &Collector, capturing: bool, captured: &Cells<Counter>) {
         self.capturing.store(capturing, Ordering::Relaxed);
-        self.metrics.usage().advance(collector.clock());
-        let coverage = collector.coverage();
+        self.metrics.usage().advance(collector.seen.clock());
+        let coverage = collector.seen.coverage();
         let count = |name: &str, row: Counter, well: bool| HealthRow {
             name: name.to_owned(),
             value: captured.get(row).to_string(),
@@ -103,6 +107,8 @@ impl Desk {
         ];
         let mut shown = self.shown();
         shown.coverage = coverage;
+        shown.visibility = collector.seen.visibility_rows();
+        shown.candidates = collector.seen.candidate_rows();
         shown.health = health;
     }
 
@@ -168,6 +174,14 @@ impl Face for Desk {
 
     fn coverage(&self) -> Coverage {
         self.shown().coverage.clone()
+    }
+
+    fn visibility_rows(&self) -> Vec<VisibilityRow> {
+        self.shown().visibility.clone()
+    }
+
+    fn candidate_rows(&self) -> Vec<CandidateRow> {
+        self.shown().candidates.clone()
     }
 
     fn usage_rows(&self) -> Vec<UsageRow> {

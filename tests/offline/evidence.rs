@@ -1,0 +1,62 @@
+//! What can be explained of a verdict, and that every flow and octet is named or has one reason why not.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::program::{OFFICE_DAY, saastap};
+
+#[test]
+fn every_flow_and_octet_has_one_visibility() {
+    for capture in [OFFICE_DAY, "tests/captures/dns-cname.pcap", "tests/captures/browsing.pcap"] {
+        let flows = saastap(&["read", "--flows", capture]).lines();
+        let whole = saastap(&["read", "--json", capture]).json();
+        let (mut ended, mut octets) = (BTreeMap::<String, u64>::new(), 0);
+        for line in flows.iter().filter(|line| line["ended"].is_string()) {
+            *ended.entry(line["visibility"].as_str().unwrap().to_owned()).or_default() += 1;
+            octets += line["sent"]["bytes"].as_u64().unwrap();
+            octets += line["received"]["bytes"].as_u64().unwrap();
+        }
+        let rows = whole["visibility"].as_array().unwrap();
+        let told: BTreeMap<String, u64> = rows
+            .iter()
+            .filter(|row| row["flows"] != 0)
+            .map(|row| (row["visibility"].as_str().unwrap().into(), row["flows"].as_u64().unwrap()))
+            .collect();
+        assert_eq!(told, ended, "{capture}");
+        let told: u64 = rows.iter().map(|row| row["bytes"].as_u64().unwrap()).sum();
+        assert_eq!(told, octets, "{capture}");
+    }
+}
+
+#[test]
+fn names_that_nobody_claims_are_candidates_by_registrable_domain() {
+    let whole = saastap(&["read", "--json", "tests/captures/browsing.pcap"]).json();
+    let candidates = whole["candidates"].as_array().unwrap();
+    let domains: Vec<&str> = candidates.iter().map(|c| c["domain"].as_str().unwrap()).collect();
+    assert!(domains.contains(&"python.org"), "docs.python.org is one of its names: {domains:?}");
+    assert!(!domains.iter().any(|d| d.split('.').count() > 2), "{domains:?}");
+    let bytes = |c: &Value| c["bytes"].as_u64().unwrap();
+    assert!(candidates.windows(2).all(|two| bytes(&two[0]) >= bytes(&two[1])));
+    assert!(candidates.iter().all(|c| bytes(c) > 0 && c["flows"].as_u64().unwrap() > 0));
+}
+
+#[test]
+fn a_flow_is_explained_to_a_person_and_in_json() {
+    let capture = "tests/captures/tls13-openssl.pcap";
+    let lines = saastap(&["read", "--flows", capture]).lines();
+    let flow = lines.iter().find(|line| line["vendor"] == "helpjuice").unwrap();
+    assert_eq!((&flow["via"], &flow["confidence"]), (&"tls_sni".into(), &"high".into()));
+    assert!(flow["signature"].as_str().unwrap().contains("helpjuice.com"), "{flow}");
+    assert!(flow["community_id"].as_str().unwrap().starts_with("1:"));
+    let id = flow["id"].to_string();
+    let text = saastap(&["explain", "--flow", &id, capture]).well();
+    for part in ["acme.helpjuice.com (tls_sni)", "helpjuice", "high", "1:", " -> ", "named"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    let json = saastap(&["explain", "--flow", &id, "--json", capture]).lines();
+    assert_eq!(json.last(), Some(flow));
+    let wrong = saastap(&["explain", "--flow", "999999", capture]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.err.contains("no flow 999999") && wrong.err.contains("mend:"), "{}", wrong.err);
+}
