@@ -48,6 +48,10 @@ pub struct Segment<'a> {
     pub tcp: Option<Tcp>,
     /// The outermost VLAN id, for evidence; no part of the flow key.
     pub vlan: Option<u16>,
+    /// The identification of an IPv4 packet (RFC 791); 0 for IPv6.
+    pub id: u16,
+    /// What was captured of transport header and payload.
+    pub datagram: &'a [u8],
     /// What was captured of the payload; may be shorter than `payload_len` (snaplen).
     pub payload: &'a [u8],
     /// Octets of payload on the wire, by the IP and UDP length fields.
@@ -75,6 +79,8 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Refusal> {
         transport: if tcp.is_some() { Transport::Tcp } else { Transport::Udp },
         tcp,
         vlan: inner.vlan,
+        id: packet.id,
+        datagram: packet.rest.bytes,
         payload: rest.bytes,
         payload_len: rest.wire,
         wire_len: frame.wire_len,

@@ -17,6 +17,8 @@ pub(super) struct Packet<'a> {
     pub(super) destination: Address,
     pub(super) protocol: IpNumber,
     pub(super) rest: Rest<'a>,
+    /// The identification of IPv4.
+    pub(super) id: u16,
 }
 
 #[inline]
@@ -52,6 +54,7 @@ fn v4(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
         destination: Address::v4(header.destination()),
         protocol,
         rest,
+        id: header.identification(),
     })
 }
 
@@ -76,6 +79,7 @@ fn v6(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
         destination: Address::v6(header.destination()),
         protocol,
         rest,
+        id: 0,
     })
 }
 

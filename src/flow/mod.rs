@@ -1,5 +1,6 @@
 //! Who talks with whom: canonical keys, the bounded flow table, openings and lazy expiry.
 
+mod duplicates;
 mod key;
 mod opening;
 mod rhythm;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use duplicates::{Copies, Duplicates, MEMORY as DUPLICATES_MEMORY};
 pub use key::{Key, Side};
 pub use opening::{MAX_OPENING, Opening, Placed};
 pub use state::{Delta, Ends, Flow, Openings, Tally};
@@ -53,6 +55,9 @@ pub struct Options {
     pub udp_idle_seconds: u32,
     pub unanswered_seconds: u32,
     pub closed_seconds: u32,
+    /// A packet that comes again within so many milliseconds is a copy that the span port made; 0 keeps all. Two mirrors of one
+    /// packet differ by queues of switches and by batches of a network card, together some milliseconds at most.
+    pub duplicate_milliseconds: u32,
     /// A flow that lives reports so often.
     pub report_seconds: u32,
     /// Networks whose hosts are clients where nothing else tells.
@@ -70,6 +75,7 @@ impl Default for Options {
             udp_idle_seconds: 120,
             unanswered_seconds: 30,
             closed_seconds: 5,
+            duplicate_milliseconds: 10,
             report_seconds: 10,
             local_networks: LOCAL_NETWORKS.iter().filter_map(|n| n.parse().ok()).collect(),
         }

@@ -13,7 +13,7 @@ use super::worker::{Moment, Worker};
 use crate::capture::{self, Source};
 use crate::count::{Cells, Counted};
 use crate::decode::Segment;
-use crate::flow::Options;
+use crate::flow::{self, Duplicates, Options};
 
 /// A source being read by threads of its own.
 pub struct Feed {
@@ -52,7 +52,8 @@ impl Feed {
         let workers = workers.max(1);
         let shared = Arc::new(Shared::default());
         let refusals = Cells::new();
-        let mut counted: Vec<Arc<dyn Counted>> = vec![refusals.clone()];
+        let mut duplicates = Duplicates::new(options);
+        let mut counted: Vec<Arc<dyn Counted>> = vec![refusals.clone(), duplicates.cells().clone()];
         let mut rings: Vec<Lane> = Vec::with_capacity(workers);
         let mut made = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -71,7 +72,8 @@ impl Feed {
             threads.push(Builder::new().name("capture".into()).spawn(move || {
                 let mut direct = Direct { worker, since: 0 };
                 let stop = &for_error.stop;
-                let result = read(source.as_mut(), &mut direct, &refusals, stop, seen);
+                let result =
+                    read(source.as_mut(), &mut direct, &refusals, &mut duplicates, stop, seen);
                 for_error.fail(result.err());
             })?);
         } else {
@@ -86,7 +88,8 @@ impl Feed {
             }
             threads.push(Builder::new().name("capture".into()).spawn(move || {
                 let stop = &for_error.stop;
-                let result = read(source.as_mut(), &mut shard, &refusals, stop, seen);
+                let result =
+                    read(source.as_mut(), &mut shard, &refusals, &mut duplicates, stop, seen);
                 for_error.fail(result.err());
             })?);
         }
@@ -99,7 +102,7 @@ impl Feed {
             + super::ring::memory()
             + u64::from(options.max_flows) * super::record::MEMORY;
         let lanes = if workers > 1 { shard::memory(workers) } else { 0 };
-        one * workers.max(1) as u64 + lanes + super::coverage::MEMORY
+        one * workers.max(1) as u64 + lanes + flow::DUPLICATES_MEMORY + super::coverage::MEMORY
     }
 
     /// Gives at most `most` updates, in their order; how many there were.

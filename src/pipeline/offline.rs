@@ -21,6 +21,7 @@ use crate::count::{Cells, Counted};
 use crate::decode::Segment;
 use crate::export::Metrics;
 use crate::fault::{Fault, Faults};
+use crate::flow::Duplicates;
 use crate::identity::Identity;
 use crate::usage::Inventory;
 
@@ -112,7 +113,8 @@ fn inline(
     let mut one = Inline { worker };
     let stop = AtomicBool::new(false);
     let refusals = Cells::new();
-    read(source.as_mut(), &mut one, &refusals, &stop, |source| {
+    let mut duplicates = Duplicates::new(&config.flow);
+    read(source.as_mut(), &mut one, &refusals, &mut duplicates, &stop, |source| {
         done.set(source.progress().unwrap_or(done.get()));
     })?;
     let Straight { mut collector, mut events, progress, .. } = one.worker.outlet;

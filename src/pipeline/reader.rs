@@ -6,6 +6,7 @@ use super::worker::Moment;
 use crate::capture::{self, Next, Source};
 use crate::count::Cells;
 use crate::decode::{self, Refusal, Segment};
+use crate::flow::Duplicates;
 
 /// Who takes the segments of a source: a worker on the same thread, or the lanes of several.
 pub trait Taker {
@@ -20,6 +21,7 @@ pub fn read(
     source: &mut dyn Source,
     taker: &mut impl Taker,
     refusals: &Cells<Refusal>,
+    duplicates: &mut Duplicates,
     stop: &AtomicBool,
     mut seen: impl FnMut(&mut dyn Source),
 ) -> Result<(), capture::Error> {
@@ -29,6 +31,8 @@ pub fn read(
             Ok(Next::Frame(frame)) => {
                 moment = Moment { at: frame.time, ordinal: moment.ordinal + 1 };
                 match decode::decode(&frame) {
+                    // Here and not in the workers: whether one is a copy may not depend on who else has what share.
+                    Ok(segment) if duplicates.is_copy(&segment, frame.time) => {}
                     Ok(segment) => taker.segment(moment, frame.number, &segment),
                     Err(refusal) => refusals.add(refusal, 1),
                 }

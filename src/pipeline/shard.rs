@@ -200,6 +200,9 @@ impl Head {
             transport: self.transport,
             tcp: self.tcp,
             vlan: self.vlan,
+            // They told copies apart, which is done.
+            id: 0,
+            datagram: &[],
             payload,
             payload_len: self.payload_len,
             wire_len: self.wire_len,
