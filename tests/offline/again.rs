@@ -3,7 +3,7 @@
 use crate::program::{DEFAULTS, OFFICE_DAY, captures, saastap};
 
 /// What `files` give with one worker; the same must come with two, three, and one again.
-fn same_for_any_workers(files: &[&str], form: &str) {
+pub fn same_for_any_workers(files: &[&str], form: &str) {
     let read = |workers: &str| {
         let mut args = vec!["--config", "config/demo.toml", "read", form, "--workers", workers];
         args.extend_from_slice(files);

@@ -11,6 +11,7 @@ mod configuration;
 mod doses;
 mod evidence;
 mod hostile;
+mod mirror;
 mod misuse;
 mod office;
 mod program;

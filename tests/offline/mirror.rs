@@ -1,0 +1,131 @@
+//! What a span port makes of the office day: every frame twice, on another VLAN and one hop later; or one direction alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::again::same_for_any_workers;
+use crate::program::{OFFICE_DAY, saastap};
+
+/// One record of a classic pcap file of Ethernet frames.
+#[derive(Clone)]
+struct Record {
+    micros: u64,
+    wire_len: u32,
+    bytes: Vec<u8>,
+}
+
+const HEADER: usize = 24;
+
+fn records(path: &str) -> (Vec<u8>, Vec<Record>) {
+    let packed = fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let mut all = Vec::new();
+    flate2::read::MultiGzDecoder::new(packed).read_to_end(&mut all).unwrap();
+    let word = |at: usize| u32::from_le_bytes(all[at..at + 4].try_into().unwrap());
+    assert_eq!((word(0), word(20)), (0xa1b2_c3d4, 1), "microseconds, Ethernet");
+    let mut records = Vec::new();
+    let mut at = HEADER;
+    while at < all.len() {
+        let len = word(at + 8) as usize;
+        records.push(Record {
+            micros: u64::from(word(at)) * 1_000_000 + u64::from(word(at + 4)),
+            wire_len: word(at + 12),
+            bytes: all[at + 16..at + 16 + len].to_vec(),
+        });
+        at += 16 + len;
+    }
+    (all[..HEADER].to_vec(), records)
+}
+
+fn write(path: &Path, header: &[u8], records: &[Record]) {
+    let mut all = header.to_vec();
+    for record in records {
+        let seconds = (record.micros / 1_000_000) as u32;
+        let micros = (record.micros % 1_000_000) as u32;
+        for word in [seconds, micros, record.bytes.len() as u32, record.wire_len] {
+            all.extend(word.to_le_bytes());
+        }
+        all.extend(&record.bytes);
+    }
+    fs::write(path, all).unwrap();
+}
+
+/// The same frame as the next switch shows it, up to 5 ms later.
+fn copy(record: &Record, number: usize) -> Record {
+    let mut bytes = record.bytes.clone();
+    bytes[..12].copy_from_slice(&[0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2]);
+    let tag = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let mut ip = 14;
+    while tag(ip - 2) == 0x8100 {
+        ip += 4;
+    }
+    match tag(ip - 2) {
+        0x0800 => {
+            bytes[ip + 8] -= 1;
+            // RFC 1624: one less in the upper octet of a word adds as much to the checksum.
+            let sum = u32::from(u16::from_be_bytes([bytes[ip + 10], bytes[ip + 11]])) + 0x0100;
+            let sum = (sum & 0xffff) as u16 + (sum >> 16) as u16;
+            bytes[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
+        }
+        0x86dd => bytes[ip + 7] -= 1,
+        _ => {}
+    }
+    bytes.splice(12..12, [0x81, 0, 0, 7]);
+    Record {
+        micros: record.micros + 20 + (number as u64 * 7_919) % 4_980,
+        wire_len: record.wire_len + 4,
+        bytes,
+    }
+}
+
+/// Every frame twice, in the order in which they come.
+fn doubled(records: &[Record]) -> Vec<Record> {
+    let copies = records.iter().enumerate().map(|(number, record)| copy(record, number));
+    let mut all: Vec<Record> = records.iter().cloned().chain(copies).collect();
+    all.sort_by_key(|r| r.micros);
+    all
+}
+
+fn read(form: &str, capture: &str) -> crate::program::Ran {
+    saastap(&["--config", "config/demo.toml", "read", form, capture])
+}
+
+/// Usage by vendor, tenant, role and group.
+fn usage(whole: &Value) -> BTreeMap<String, &Value> {
+    let rows = whole["usage"].as_array().unwrap().iter();
+    rows.map(|r| (["vendor", "tenant", "role", "group"].map(|k| r[k].to_string()).join(" "), r))
+        .collect()
+}
+
+#[test]
+fn a_day_that_is_mirrored_twice_is_the_day() {
+    let (header, records) = records(OFFICE_DAY);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("twice.pcap");
+    write(&file, &header, &doubled(&records));
+    let file = file.to_str().unwrap();
+    let (clean, twice) = (read("--json", OFFICE_DAY).json(), read("--json", file).json());
+    let (day, other) = (usage(&clean), usage(&twice));
+    assert!(day.len() > 10);
+    assert_eq!(day.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+    for (key, row) in &day {
+        let other = other[key];
+        for exact in ["clients", "engagement", "state", "flows", "active_minutes"] {
+            assert_eq!(row[exact], other[exact], "{key}: {exact}");
+        }
+        for near in ["sent", "received"] {
+            let (one, two) = (row[near].as_f64().unwrap(), other[near].as_f64().unwrap());
+            assert!((two - one).abs() <= one * 0.005, "{key}: {near} {one} became {two}");
+        }
+    }
+    let found = |whole: &Value| -> Vec<Value> {
+        let all = whole["findings"].as_array().unwrap().iter();
+        all.map(|f| f["finding"]["id"].clone()).collect()
+    };
+    assert_eq!(found(&clean), found(&twice));
+    same_for_any_workers(&[file], "--flows");
+    same_for_any_workers(&[file], "--json");
+}
