@@ -2,6 +2,7 @@
 
 mod community;
 mod key;
+pub mod names;
 mod network;
 mod vantage;
 
