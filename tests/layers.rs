@@ -61,7 +61,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pcap", &["capture"]),
     ("prometheus", &["export"]),
     ("psl", &["signature"]),
-    ("ring", &["identity"]),
+    ("ring", &["sniff", "identity"]),
     ("rtrb", &["pipeline"]),
     ("rusqlite", &["store"]),
     ("rustix", &["capture"]),

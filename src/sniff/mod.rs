@@ -5,7 +5,9 @@ mod evidence;
 pub mod http;
 pub mod native;
 mod patterns;
+mod pieces;
 mod progress;
+mod quic;
 mod reader;
 mod tls;
 
@@ -38,6 +40,11 @@ pub const SNIFFERS: &[Sniffer] = &[
         over: Over::Stream { sniff: dns::stream::sniff, cut_short: dns::stream::cut_short },
     },
     Sniffer { name: "dns", help: "DNS over UDP, mDNS and LLMNR", over: Over::Datagrams(dns::step) },
+    Sniffer {
+        name: "quic",
+        help: "TLS ClientHello in QUIC Initials",
+        over: Over::Datagrams(quic::step),
+    },
 ];
 
 /// One row of [`SNIFFERS`].
@@ -88,8 +95,44 @@ impl<'a> Openings<'a> {
 pub struct State {
     /// The sniffer's own.
     pub word: u32,
+    /// How often keys were tried, and one; 0 while nothing looked like QUIC.
+    pub tried: u8,
     /// A bound of the sniffer bit in this step.
     pub limited: bool,
+    /// What was found in this step was said by the client, and that is the side given as the server's.
+    pub swapped: bool,
+    /// Octets kept of a hello that comes in several datagrams.
+    pub kept: Option<Box<Kept>>,
+}
+
+/// What a sniffer over datagrams holds back until it is whole.
+#[derive(Debug)]
+pub enum Kept {
+    Quic(quic::Assembly),
+}
+
+impl Kept {
+    /// Octets of memory that it takes.
+    fn octets(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Quic(assembly) => assembly.octets(),
+            }
+    }
+
+    /// The sniffer that holds it.
+    const fn sniffer(&self) -> &'static str {
+        match self {
+            Self::Quic(_) => "quic",
+        }
+    }
+
+    /// What is certain of it when nothing more comes, and whether the side given as the client's said it.
+    fn cut_short(&self) -> (Option<Evidence>, bool) {
+        match self {
+            Self::Quic(assembly) => assembly.cut_short(),
+        }
+    }
 }
 
 /// The five answers of a sniffer.

@@ -53,8 +53,18 @@ impl Progress {
         self.datagram_by(SNIFFERS, from_client, datagram, out)
     }
 
+    /// Octets of memory that it holds beside itself.
+    pub fn octets(&self) -> usize {
+        self.state.kept.as_ref().map_or(0, |kept| kept.octets())
+    }
+
+    /// Over datagrams: something began that further datagrams shall complete, and that must not wait for ever.
+    pub const fn is_waiting(&self) -> bool {
+        self.state.tried > 0 || self.state.kept.is_some()
+    }
+
     /// The flow ends, or its time or room for sniffing does: what is certain of bytes that were cut short. `More` is never
-    /// answered. For streams; over datagrams nothing is held back.
+    /// answered. Over datagrams `openings` are empty.
     pub fn end(&mut self, openings: &Openings<'_>, out: &mut dyn FnMut(Evidence)) -> Wants {
         self.end_by(SNIFFERS, openings, out)
     }
@@ -185,22 +195,27 @@ impl Progress {
             if std::mem::take(&mut self.state.limited) {
                 self.marks |= LIMITED;
             }
+            let swapped = std::mem::take(&mut self.state.swapped);
             match answer {
-                Answer::NotMine => self.refused |= straight(row),
+                Answer::NotMine => self.refused |= both(straight(row)),
                 Answer::NeedMore => open = true,
                 Answer::Found(evidence) => {
-                    self.answered(row, false);
+                    self.answered(row, swapped);
+                    self.state.kept = None;
                     out(evidence);
                     return Wants::Met;
                 }
                 Answer::Emit(evidence, ..) => {
-                    self.answered(row, false);
-                    self.refused = !straight(row);
+                    self.answered(row, swapped);
+                    self.state.kept = None;
+                    self.state.tried = 0;
+                    self.refused = !both(straight(row));
                     out(evidence);
                     return Wants::More;
                 }
                 Answer::Inside(evidence, ..) => {
-                    self.answered(row, false);
+                    self.answered(row, swapped);
+                    self.state.kept = None;
                     if let Some(evidence) = evidence {
                         out(evidence);
                     }
@@ -217,6 +232,14 @@ impl Progress {
         openings: &Openings<'_>,
         out: &mut dyn FnMut(Evidence),
     ) -> Wants {
+        if let Some(kept) = self.state.kept.take()
+            && let (Some(evidence), from_client) = kept.cut_short()
+        {
+            let row = table.iter().position(|row| row.name == kept.sniffer()).unwrap_or_default();
+            self.answered(row, !from_client);
+            out(evidence);
+            return Wants::Met;
+        }
         for swapped in [false, true] {
             for (row, sniffer) in table.iter().enumerate() {
                 let Over::Stream { cut_short, .. } = sniffer.over else { continue };

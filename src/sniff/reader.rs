@@ -28,6 +28,18 @@ impl<'a> Reader<'a> {
         Some(u32::from_be_bytes([0, a, b, c]))
     }
 
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// A number of one, two, four or eight octets; the two highest bits tell how many (RFC 9000 section 16).
+    pub(super) fn varint(&mut self) -> Option<u64> {
+        let first = *self.rest.first()?;
+        let bytes = self.take(1 << (first >> 6))?;
+        let value = bytes.iter().fold(0, |value, octet| value << 8 | u64::from(*octet));
+        Some(value & (u64::MAX >> 2 >> (64 - 8 * bytes.len())))
+    }
+
     pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
@@ -70,5 +82,24 @@ mod tests {
         assert_eq!(reader.u16(), Some(9));
         assert!(reader.rest().is_empty());
         assert_eq!((reader.u8(), reader.take(1), reader.take(0)), (None, None, Some(&[][..])));
+    }
+
+    /// The examples of RFC 9000 appendix A.1.
+    #[test]
+    fn numbers_of_four_lengths() {
+        for (bytes, value) in [
+            (&[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c][..], 151_288_809_941_952_652),
+            (&[0x9d, 0x7f, 0x3e, 0x7d], 494_878_333),
+            (&[0x7b, 0xbd], 15_293),
+            (&[0x40, 0x25], 37),
+            (&[0x25], 37),
+        ] {
+            assert_eq!(Reader::new(bytes).varint(), Some(value));
+            assert_eq!(Reader::new(&bytes[1..]).varint().filter(|_| bytes.len() == 1), None);
+            for cut in 0..bytes.len() {
+                assert_eq!(Reader::new(&bytes[..cut]).varint(), None);
+            }
+        }
+        assert_eq!(Reader::new(&[1, 2, 3, 4]).u32(), Some(0x0102_0304));
     }
 }

@@ -3,7 +3,7 @@
 use tls_parser::parse_tls_handshake_client_hello;
 
 use super::reader::Reader;
-use super::{Answer, ClientHello, Ech, Evidence, MAX_NAME, Openings};
+use super::{Answer, Carrier, ClientHello, Ech, Evidence, MAX_NAME, Openings};
 
 /// Reads the ClientHello at the beginning of the client's opening (RFC 8446 sections 4.1.2 and 5.1).
 pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
@@ -25,6 +25,39 @@ pub(super) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
         Hello::Begun(body) => body,
         Hello::Whole(_) | Hello::Other => return None,
     };
+    named(body).map(Evidence::Tls)
+}
+
+/// A ClientHello that comes without records.
+#[derive(Debug)]
+pub(super) enum Message {
+    Whole(ClientHello),
+    /// It may become one.
+    Begun,
+    Other,
+}
+
+/// Reads the handshake message that `begun` begins, as QUIC and DTLS carry it.
+pub(super) fn message(begun: &[u8], carrier: Carrier) -> Message {
+    let Some(want) = message_length(begun) else { return Message::Other };
+    if begun.len() < want {
+        return Message::Begun;
+    }
+    match begun.get(HANDSHAKE_HEADER..want).and_then(frame) {
+        Some(hello) => Message::Whole(ClientHello { carrier, ..hello }),
+        None => Message::Other,
+    }
+}
+
+/// What the message says for certain when no more of it comes, as [`cut_short`].
+pub(super) fn message_cut_short(begun: &[u8], carrier: Carrier) -> Option<Evidence> {
+    message_length(begun)?;
+    let hello = named(begun.get(HANDSHAKE_HEADER..)?)?;
+    Some(Evidence::Tls(ClientHello { carrier, ..hello }))
+}
+
+/// As much of a hello as is there, if its server name is.
+fn named(body: &[u8]) -> Option<ClientHello> {
     let mut reader = Reader::new(body);
     let version = reader.u16()?;
     reader.take(RANDOM)?;
@@ -33,7 +66,7 @@ pub(super) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
     reader.vector8()?; // compression methods
     reader.u16()?; // extensions
     let hello = extensions(version, reader.rest());
-    hello.sni.is_some().then_some(Evidence::Tls(hello))
+    hello.sni.is_some().then_some(hello)
 }
 
 enum Hello<'a> {
