@@ -27,8 +27,10 @@ pub struct Flow<S> {
     isn: Option<u32>,
     closed: Closed,
     pub openings: Option<Box<Openings>>,
-    /// When the first payload came; a connection may be silent for long before its client speaks.
-    first_payload: Option<Time>,
+    /// Since when it is looked at: its first payload. A connection may be silent for long before its client speaks.
+    looked_at_since: Option<Time>,
+    /// Octets held for looking at it, as the table's pool has noted them.
+    pub(super) noted: usize,
     pub progress: S,
     unreported: Delta,
     rhythm: Rhythm,
@@ -42,8 +44,6 @@ pub struct Flow<S> {
 pub struct Openings {
     low: Opening,
     high: Opening,
-    /// Octets of them that the table's pool has noted.
-    pub(super) noted: usize,
 }
 
 /// Which end is the client.
@@ -121,8 +121,9 @@ impl<S: Default> Flow<S> {
             syn_seen: segment.tcp.is_some_and(|t| t.syn),
             isn: None,
             closed: Closed::default(),
-            openings: Some(Box::default()),
-            first_payload: None,
+            openings: (key.transport == Transport::Tcp).then(Box::default),
+            looked_at_since: None,
+            noted: 0,
             progress: S::default(),
             unreported: Delta::default(),
             rhythm: Rhythm::default(),
@@ -168,8 +169,8 @@ impl<S> Flow<S> {
             if from_client { &mut self.unreported.sent } else { &mut self.unreported.received };
         tally.bytes += u64::from(segment.wire_len);
         tally.packets += 1;
-        if segment.payload_len > 0 && self.first_payload.is_none() {
-            self.first_payload = Some(at);
+        if segment.payload_len > 0 && self.openings.is_some() && self.looked_at_since.is_none() {
+            self.looked_at_since = Some(at);
         }
         if from_client {
             let activity = self.rhythm.client_sent(at, segment.payload_len);
@@ -187,7 +188,27 @@ impl<S> Flow<S> {
         let mut openings = Box::<Openings>::default();
         openings.of_mut(sender).restart(segment.tcp.map_or(0, |t| t.sequence));
         self.openings = Some(openings);
-        self.first_payload = Some(at);
+        self.looked_at_since = Some(at);
+    }
+
+    /// A datagram began something that others are to complete: from now on there is a time after which it is given up. False
+    /// where there already was.
+    pub fn look_since(&mut self, at: Time) -> bool {
+        let begins = self.looked_at_since.is_none();
+        self.looked_at_since.get_or_insert(at);
+        begins
+    }
+
+    /// Something of it is held, or waited for, until it can be read.
+    pub const fn is_looked_at(&self) -> bool {
+        self.openings.is_some() || self.looked_at_since.is_some()
+    }
+
+    /// Nothing of it is looked at any more; the octets that were noted of it.
+    pub(super) fn look_away(&mut self) -> usize {
+        self.openings = None;
+        self.looked_at_since = None;
+        std::mem::take(&mut self.noted)
     }
 
     /// Whether a report is due before a segment at `at` is counted: its time has come, or another minute begins.
@@ -302,10 +323,9 @@ impl<S> Flow<S> {
         check
     }
 
-    /// When the openings are no longer looked at, whatever is missing: some time after the first payload.
+    /// When it is no longer looked at, whatever is missing: some time after the first payload.
     pub fn opening_deadline(&self, options: &Options) -> Option<Time> {
-        self.openings.as_ref()?;
-        Some(self.first_payload?.plus(options.opening_time()))
+        Some(self.looked_at_since?.plus(options.opening_time()))
     }
 }
 

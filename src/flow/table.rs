@@ -125,8 +125,7 @@ impl<S: Default> Table<S> {
         if let Ok(entry) = self.index.find_entry(hash, |s| *s == slot) {
             entry.remove();
         }
-        let noted = flow.openings.as_ref().map_or(0, |o| o.noted);
-        self.opening_bytes = self.opening_bytes.saturating_sub(noted);
+        self.opening_bytes = self.opening_bytes.saturating_sub(flow.noted);
         self.free.push(slot);
         Some(flow)
     }
@@ -183,13 +182,13 @@ impl<S: Default> Table<S> {
         all
     }
 
-    /// Notes what the openings of a flow hold now. What the pool knows of a flow is kept with it: they change by segments
-    /// and by handshakes, and a difference told wrong once would stay in the sum for ever.
-    pub fn note_openings(&mut self, slot: u32) {
+    /// Notes what is held now for looking at a flow: its openings, and `more` octets. What the pool knows of a flow is kept
+    /// with it: they change by segments and by handshakes, and a difference told wrong once would stay in the sum for ever.
+    pub fn note_openings(&mut self, slot: u32, more: usize) {
         let generation = self.generation(slot);
-        let Some(openings) = self.flow_mut(slot).and_then(|f| f.openings.as_mut()) else { return };
-        let held = openings.held();
-        let before = std::mem::replace(&mut openings.noted, held);
+        let Some(flow) = self.flow_mut(slot) else { return };
+        let held = flow.openings.as_ref().map_or(0, |openings| openings.held()) + more;
+        let before = std::mem::replace(&mut flow.noted, held);
         self.opening_bytes = (self.opening_bytes + held).saturating_sub(before);
         if before == 0 && held > 0 {
             self.holders.push_back(Entry { slot, generation });
@@ -207,8 +206,8 @@ impl<S: Default> Table<S> {
     /// Frees the openings of a flow that needs them no longer.
     pub fn close_openings(&mut self, slot: u32) {
         let Some(flow) = self.flow_mut(slot) else { return };
-        let Some(openings) = flow.openings.take() else { return };
-        self.opening_bytes = self.opening_bytes.saturating_sub(openings.noted);
+        let noted = flow.look_away();
+        self.opening_bytes = self.opening_bytes.saturating_sub(noted);
     }
 
     pub const fn opening_bytes(&self) -> usize {
@@ -230,7 +229,7 @@ impl<S: Default> Table<S> {
 
     fn holds(&self, entry: Entry) -> bool {
         self.generation(entry.slot) == entry.generation
-            && self.flow(entry.slot).is_some_and(|f| f.openings.is_some())
+            && self.flow(entry.slot).is_some_and(|f| f.noted > 0)
     }
 }
 

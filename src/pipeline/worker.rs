@@ -193,13 +193,7 @@ impl<O: Outlet> Worker<O> {
             self.end_or_drop(victim, End::Evicted);
         }
         self.cells.add(Counter::Started, 1);
-        let slot = self.table.insert(key, sender, segment, self.moment.at, frame);
-        if key.transport == Transport::Udp
-            && let Some(flow) = self.table.flow_mut(slot)
-        {
-            flow.openings = None;
-        }
-        slot
+        self.table.insert(key, sender, segment, self.moment.at, frame)
     }
 
     fn look_at(&mut self, slot: u32) {
@@ -250,7 +244,7 @@ impl<O: Outlet> Worker<O> {
         if self.backlog.len() >= BACKLOG && !self.drain_backlog() {
             return false;
         }
-        if self.table.flow(slot).is_some_and(|f| f.openings.is_some()) {
+        if self.table.flow(slot).is_some_and(Flow::is_looked_at) {
             self.give_up(slot, Sight::Incomplete);
         }
         let Some(flow) = self.table.flow(slot) else { return true };

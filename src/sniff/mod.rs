@@ -7,12 +7,12 @@ pub mod native;
 mod patterns;
 mod pieces;
 mod progress;
-mod quic;
+pub(crate) mod quic;
 mod reader;
 mod tls;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use dns::{DnsAnswer, DnsMessage};
 pub use evidence::{

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+use super::quic::sealed;
 use super::*;
 use crate::count::Rows;
 
@@ -14,7 +15,7 @@ struct Sample {
 }
 
 /// A ClientHello as a handshake message; `key_share` octets stand before the name, as browsers permute.
-pub(super) fn client_hello(sni: Option<&str>, key_share: usize) -> Vec<u8> {
+pub(crate) fn client_hello(sni: Option<&str>, key_share: usize) -> Vec<u8> {
     let mut extensions = Vec::new();
     let mut extension = |kind: u16, data: &[u8]| {
         extensions.extend(kind.to_be_bytes());
@@ -80,6 +81,11 @@ fn samples() -> Vec<Sample> {
         Sample {
             sniffer: "dns",
             bytes: b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04acme\x07zendesk\x03com\x00\x00\x01\x00\x01".into(),
+            name: "acme.zendesk.com",
+        },
+        Sample {
+            sniffer: "quic",
+            bytes: sealed::initials(sealed::V1, b"12345678", &client_hello(Some("acme.zendesk.com"), 32), 1200).remove(0),
             name: "acme.zendesk.com",
         },
     ]

@@ -47,7 +47,7 @@ impl<O: Outlet> Worker<O> {
         let full = flow
             .and_then(|f| f.openings.as_ref())
             .is_some_and(|o| o.of(sender).bytes().len() >= limit);
-        self.table.note_openings(slot);
+        self.table.note_openings(slot, 0);
         if first && wants == Wants::More {
             // From now on there is a time after which it is given up.
             self.table.file(slot, self.moment.at);
@@ -62,10 +62,7 @@ impl<O: Outlet> Worker<O> {
             _ if full => self.give_up(slot, Sight::Incomplete),
             _ => {}
         }
-        while let Some(victim) = self.table.pool_victim() {
-            self.cells.add(Counter::OpeningsShed, 1);
-            self.give_up(victim, Sight::Incomplete);
-        }
+        self.keep_to_the_pool();
     }
 
     pub(super) fn read_datagram(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
@@ -79,29 +76,45 @@ impl<O: Outlet> Worker<O> {
             flow.progress.progress.datagram(from_client, segment.payload, &mut |evidence| {
                 found.push(evidence);
             });
-        flow.progress.progress.counts(|row| self.answers.add(row, 1));
-        if !self.found.is_empty() {
-            flow.progress.sight = Sight::Read;
+        let progress = &mut flow.progress.progress;
+        progress.counts(|row| self.answers.add(row, 1));
+        let (waits, octets) = (progress.is_waiting(), progress.octets());
+        if progress.is_swapped() && flow.swap_ends() {
+            flow.progress.progress.swap_sides();
         }
-        match wants {
-            Wants::More => {}
-            Wants::Met => flow.progress.done = true,
-            Wants::Nothing => {
-                flow.progress.done = true;
-                if flow.progress.sight == Sight::Pending {
-                    flow.progress.sight = Sight::Foreign;
-                }
-            }
-        }
+        let at = self.moment.at;
+        let begins = wants == Wants::More && waits && flow.look_since(at);
         self.emit_found(slot);
+        match wants {
+            Wants::More if waits => {
+                self.table.note_openings(slot, octets);
+                if begins {
+                    self.table.file(slot, at);
+                }
+                self.keep_to_the_pool();
+            }
+            Wants::More => {}
+            Wants::Met => self.close(slot, Sight::Read),
+            Wants::Nothing if waits => self.close(slot, Sight::Incomplete),
+            Wants::Nothing => self.close(slot, Sight::Foreign),
+        }
+    }
+
+    /// What was held longest is given up while more is held than may be.
+    fn keep_to_the_pool(&mut self) {
+        while let Some(victim) = self.table.pool_victim() {
+            self.cells.add(Counter::OpeningsShed, 1);
+            self.give_up(victim, Sight::Incomplete);
+        }
     }
 
     /// Asks the sniffers; `last` where no more bytes will come.
     fn sniff(&mut self, slot: u32, last: bool) -> Wants {
         let Some(flow) = self.table.flow_mut(slot) else { return Wants::Met };
         let client = flow.client();
-        let Some(openings) = flow.openings.as_ref() else { return Wants::Met };
-        let (client, server) = (openings.of(client).bytes(), openings.of(client.other()).bytes());
+        let openings = flow.openings.as_ref();
+        let of = |side| openings.map_or(&[][..], |openings| openings.of(side).bytes());
+        let (client, server) = (of(client), of(client.other()));
         let both = Openings::new(client, server, &self.patterns);
         let progress = &mut flow.progress.progress;
         let mut out = |evidence| self.found.push(evidence);
@@ -116,15 +129,14 @@ impl<O: Outlet> Worker<O> {
 
     /// No more can be expected: what a part of an opening says is better than nothing.
     pub(super) fn give_up(&mut self, slot: u32, sight: Sight) {
-        if self.table.flow(slot).is_some_and(|f| f.openings.is_some()) {
-            self.sniff(slot, true);
+        if !self.table.flow(slot).is_some_and(Flow::is_looked_at) {
+            return;
         }
+        self.sniff(slot, true);
         self.emit_found(slot);
         let Some(flow) = self.table.flow(slot) else { return };
-        let (empty, mid) = match &flow.openings {
-            Some(o) => (o.held() == 0, flow.is_mid_stream()),
-            None => return,
-        };
+        let empty = flow.openings.as_ref().is_some_and(|o| o.held() == 0);
+        let mid = flow.is_mid_stream();
         let sight = match sight {
             _ if empty => Sight::Empty,
             _ if mid => Sight::MidStream,
@@ -135,9 +147,9 @@ impl<O: Outlet> Worker<O> {
 
     fn close(&mut self, slot: u32, sight: Sight) {
         self.table.close_openings(slot);
-        if let Some(flow) = self.table.flow_mut(slot)
-            && flow.progress.sight == Sight::Pending
-        {
+        let Some(flow) = self.table.flow_mut(slot) else { return };
+        flow.progress.done = true;
+        if flow.progress.sight == Sight::Pending {
             flow.progress.sight = sight;
         }
     }

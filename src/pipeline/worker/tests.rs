@@ -1,5 +1,7 @@
 //! A ClientHello in any pieces gives its name; counts, ends and bounds of flows.
 
+mod datagrams;
+
 use proptest::prelude::*;
 
 use super::*;

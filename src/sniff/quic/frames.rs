@@ -3,12 +3,12 @@
 use crate::sniff::pieces::Pieces;
 use crate::sniff::reader::Reader;
 
-/// Puts the pieces of the handshake where they belong, as far as frames that may stand in an Initial go. False where a bound
-/// kept a piece out.
-pub(super) fn collect(payload: &[u8], handshake: &mut Pieces) -> bool {
+/// Puts the pieces of the handshake where they belong, as far as frames that may stand in an Initial go. `crypto` is the
+/// number of CRYPTO frames. False where a bound kept a piece out.
+pub(super) fn collect(payload: &[u8], crypto: u64, handshake: &mut Pieces) -> bool {
     let mut reader = Reader::new(payload);
     let mut whole = true;
-    while let Some(frame) = frame(&mut reader) {
+    while let Some(frame) = frame(&mut reader, crypto) {
         if let Frame::Crypto(at, piece) = frame {
             whole &= handshake.add(at, piece);
         }
@@ -22,8 +22,12 @@ enum Frame<'a> {
 }
 
 /// `None` behind the last, at one that does not belong here, or where it is cut.
-fn frame<'a>(reader: &mut Reader<'a>) -> Option<Frame<'a>> {
+fn frame<'a>(reader: &mut Reader<'a>, crypto: u64) -> Option<Frame<'a>> {
     match reader.varint()? {
+        kind if kind == crypto => {
+            let at = reader.varint()?;
+            return Some(Frame::Crypto(at, vector(reader)?));
+        }
         PADDING | PING => {}
         kind @ (ACK | ACK_ECN) => {
             reader.varint()?; // largest acknowledged
@@ -34,10 +38,6 @@ fn frame<'a>(reader: &mut Reader<'a>) -> Option<Frame<'a>> {
             for _ in 0..ranges.checked_mul(2)?.checked_add(counts)? {
                 reader.varint()?;
             }
-        }
-        CRYPTO => {
-            let at = reader.varint()?;
-            return Some(Frame::Crypto(at, vector(reader)?));
         }
         CONNECTION_CLOSE => {
             reader.varint()?; // error
@@ -58,5 +58,4 @@ const PADDING: u64 = 0x00;
 const PING: u64 = 0x01;
 const ACK: u64 = 0x02;
 const ACK_ECN: u64 = 0x03;
-const CRYPTO: u64 = 0x06;
 const CONNECTION_CLOSE: u64 = 0x1c;

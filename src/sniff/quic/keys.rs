@@ -22,7 +22,11 @@ impl Keys {
     pub(super) fn client(version: &Version, dcid: &[u8]) -> Option<Self> {
         let Secrets { key, iv, header } = Secrets::new(version, dcid, CLIENT)?;
         let packet = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).ok()?);
-        Some(Self { header: quic::HeaderProtectionKey::new(&quic::AES_128, &header).ok()?, packet, iv })
+        Some(Self {
+            header: quic::HeaderProtectionKey::new(&quic::AES_128, &header).ok()?,
+            packet,
+            iv,
+        })
     }
 
     /// Takes off the protection of a packet, in place: its frames, if these keys are the right ones. `number_at` is where

@@ -6,12 +6,13 @@
 //! is not looked at.
 
 mod frames;
+mod google;
 mod keys;
 mod packet;
 mod version;
 
 #[cfg(test)]
-pub(super) mod sealed;
+pub(crate) mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,16 @@ use super::{Answer, Carrier, Evidence, Kept, State};
 
 /// Takes one datagram of either side.
 pub(super) fn step(state: &mut State, from_client: bool, datagram: &[u8]) -> Answer {
+    if google::is_plain(datagram) {
+        state.tried = state.tried.max(1);
+        return match google::find(datagram) {
+            Some(hello) => {
+                state.swapped = !from_client;
+                Answer::Found(Evidence::Tls(hello))
+            }
+            None => Answer::NeedMore,
+        };
+    }
     let mut rest = datagram;
     while let Some(packet) = packet::next(&mut rest) {
         state.tried = state.tried.max(1);
@@ -101,7 +112,7 @@ impl Assembly {
     fn message(&self) -> Message {
         match self.version.handshake {
             Handshake::Tls => tls::message(self.handshake.beginning(), Carrier::Quic),
-            Handshake::Google => Message::Other,
+            Handshake::Google => google::message(self.handshake.beginning()),
         }
     }
 }
@@ -157,7 +168,7 @@ fn take(
 ) -> Option<()> {
     let mut bytes = initial.bytes.to_vec();
     let payload = keys.open(&mut bytes, initial.number_at)?;
-    state.limited |= !frames::collect(payload, handshake);
+    state.limited |= !frames::collect(payload, initial.version.crypto, handshake);
     Some(())
 }
 

@@ -77,10 +77,11 @@ impl<'a> Seal<'a> {
         packet
     }
 
-    /// A packet of another kind, 0-RTT (1) or Handshake (2), that nobody here can read.
+    /// A packet that nobody here can read: an Initial (0), 0-RTT (1), Handshake (2) or Retry (3).
     pub(crate) fn opaque(&self, kind: u8, len: usize) -> Vec<u8> {
         let version = Version::of(self.version).unwrap();
-        let mut packet = self.header(version.initial + (kind << 4), &[]);
+        let mut packet =
+            self.header(version.initial + (kind << 4), if kind == 0 { &[0] } else { &[] });
         packet.extend((0x4000 | u16::try_from(len).unwrap()).to_be_bytes());
         packet.extend((0..len).map(|octet| (octet * 167 % 251) as u8));
         packet
@@ -114,7 +115,8 @@ pub(crate) fn initials(version: u32, dcid: &[u8], handshake: &[u8], size: usize)
     let starts = (0..handshake.len()).step_by(each).enumerate();
     starts
         .map(|(number, start)| {
-            let frames = crypto(handshake, start..(start + each).min(handshake.len()));
+            let mut frames = crypto(handshake, start..(start + each).min(handshake.len()));
+            frames[0] = Version::of(version).unwrap().crypto as u8;
             let number = u32::try_from(number).unwrap();
             Seal { number, ..Seal::first(version, dcid) }.initial(&frames, size)
         })

@@ -12,7 +12,8 @@ pub(super) struct Version {
     /// Bits 0x30 of the first octet, for Initial and Retry.
     pub initial: u8,
     pub retry: u8,
-    /// What CRYPTO frames carry.
+    /// The number of CRYPTO frames, and what they carry.
+    pub crypto: u64,
     pub handshake: Handshake,
 }
 
@@ -67,15 +68,22 @@ const VERSIONS: &[Version] = &[
     Version::row(0xface_b002..=0xface_b002, SALT_DRAFT_23),
     Version::row(0xface_b00e..=0xface_b00e, SALT_DRAFT_23),
     // Google's own with TLS, "T051" and "T050", and the last without, "Q050".
-    Version::row(
-        0x5430_3531..=0x5430_3531,
-        *b"\x7a\x4e\xde\xf4\xe7\xcc\xee\x5f\xa4\x50\x6c\x19\x12\x4f\xc8\xcc\xda\x6e\x03\x3d",
-    ),
-    Version::row(
-        0x5430_3530..=0x5430_3530,
-        *b"\x7f\xf5\x79\xe5\xac\xd0\x72\x91\x55\x80\x30\x4c\x43\xa2\x36\x7c\x60\x48\x83\x10",
-    ),
     Version {
+        crypto: GOOGLE_CRYPTO,
+        ..Version::row(
+            0x5430_3531..=0x5430_3531,
+            *b"\x7a\x4e\xde\xf4\xe7\xcc\xee\x5f\xa4\x50\x6c\x19\x12\x4f\xc8\xcc\xda\x6e\x03\x3d",
+        )
+    },
+    Version {
+        crypto: GOOGLE_CRYPTO,
+        ..Version::row(
+            0x5430_3530..=0x5430_3530,
+            *b"\x7f\xf5\x79\xe5\xac\xd0\x72\x91\x55\x80\x30\x4c\x43\xa2\x36\x7c\x60\x48\x83\x10",
+        )
+    },
+    Version {
+        crypto: GOOGLE_CRYPTO,
         handshake: Handshake::Google,
         ..Version::row(
             0x5130_3530..=0x5130_3530,
@@ -92,10 +100,15 @@ impl Version {
             labels: [b"quic key", b"quic iv", b"quic hp"],
             initial: 0x00,
             retry: 0x30,
+            crypto: CRYPTO,
             handshake: Handshake::Tls,
         }
     }
 }
+
+/// RFC 9000 section 19.6, and the number that Google's own versions give it.
+const CRYPTO: u64 = 0x06;
+const GOOGLE_CRYPTO: u64 = 0x08;
 
 const SALT_V1: [u8; 20] =
     *b"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a";

@@ -1,0 +1,127 @@
+//! A hello that comes in several datagrams names its flow; what never becomes whole is given up in time and within the pool.
+
+use super::*;
+use crate::sniff::quic::sealed::{Seal, V1, crypto, initials};
+use crate::sniff::tests::client_hello;
+
+const DCID: &[u8] = b"12345678";
+
+fn say(wire: &mut Wire, source: Endpoint, destination: Endpoint, payload: &[u8]) {
+    wire.frame += 1;
+    wire.at = wire.at.plus(std::time::Duration::from_micros(100));
+    let moment = Moment { at: wire.at, ordinal: wire.frame };
+    let segment = Segment {
+        source,
+        destination,
+        transport: Transport::Udp,
+        tcp: None,
+        vlan: None,
+        payload,
+        payload_len: payload.len() as u32,
+        wire_len: payload.len() as u32 + 42,
+    };
+    wire.worker.segment(moment, wire.frame, &segment);
+}
+
+/// A hello of two Initials, its name in the second.
+fn hello_in_two() -> Vec<Vec<u8>> {
+    let initials = initials(V1, DCID, &client_hello(Some(NAME), 1216), 1200);
+    assert_eq!(initials.len(), 2);
+    initials
+}
+
+fn sight(wire: &mut Wire) -> Sight {
+    wire.worker.finish(Moment { at: wire.at, ordinal: wire.frame });
+    assert_eq!(wire.worker.table.opening_bytes(), 0);
+    wire.ends().last().unwrap().sight
+}
+
+#[test]
+fn two_datagrams_in_either_order_give_the_name() {
+    for order in [[0, 1], [1, 0]] {
+        let mut wire = Wire::new(&Options::default());
+        let parts = hello_in_two();
+        say(&mut wire, client(40_000), SERVER, &parts[order[0]]);
+        assert!(wire.names().is_empty());
+        assert!(wire.worker.table.opening_bytes() > 1200);
+        say(&mut wire, client(40_000), SERVER, &parts[order[1]]);
+        assert_eq!(wire.names(), [(client(40_000), NAME.to_owned())]);
+        assert_eq!(wire.worker.table.opening_bytes(), 0);
+        say(&mut wire, client(40_000), SERVER, &parts[0]);
+        assert_eq!(wire.worker.table.opening_bytes(), 0, "it is not looked at any more");
+        assert_eq!((wire.names().len(), sight(&mut wire)), (1, Sight::Read));
+    }
+}
+
+#[test]
+fn half_a_hello_is_given_up_in_time_and_tells_what_is_certain() {
+    let hello = client_hello(Some(NAME), 0);
+    for (range, names, sees) in
+        [(0..hello.len() - 20, 1, Sight::Read), (0..100, 0, Sight::Incomplete)]
+    {
+        let half = Seal::first(V1, DCID).initial(&crypto(&hello, range), 1200);
+        for seconds in [5, 12] {
+            let mut wire = Wire::new(&Options::default());
+            say(&mut wire, client(40_000), SERVER, &half);
+            wire.wait(seconds);
+            assert_eq!(wire.worker.table.opening_bytes() > 0, seconds == 5);
+            assert_eq!(wire.names().len(), if seconds == 5 { 0 } else { names });
+            assert_eq!(sight(&mut wire), sees, "the end of the capture tells no less");
+            assert_eq!(wire.names().len(), names);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_incomplete_and_what_is_not_quic_costs_nothing() {
+    let server = Seal { side: b"server in", ..Seal::first(V1, DCID) }.initial(&[1], 1200);
+    for (payload, sees) in [
+        (&server[..], Sight::Incomplete),
+        (&[0xc0; 1200], Sight::Foreign),
+        (&[0x40; 1200], Sight::Foreign),
+    ] {
+        for seconds in [0, 60] {
+            let mut wire = Wire::new(&Options::default());
+            say(&mut wire, SERVER, client(40_000), payload);
+            assert_eq!(wire.worker.table.opening_bytes(), 0);
+            wire.wait(seconds);
+            assert_eq!(sight(&mut wire), sees);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_seen_first_is_still_the_server() {
+    let mut wire = Wire::new(&Options::default());
+    let server = Endpoint { port: 4433, ..SERVER };
+    let answer = Seal { side: b"server in", ..Seal::first(V1, DCID) }.initial(&[1], 1200);
+    say(&mut wire, server, client(40_000), &answer);
+    for part in hello_in_two() {
+        say(&mut wire, client(40_000), server, &part);
+    }
+    assert_eq!(wire.names(), [(client(40_000), NAME.to_owned())]);
+    assert_eq!(sight(&mut wire), Sight::Read);
+    let ended = wire.ends()[0];
+    assert_eq!((ended.ends.client, ended.ends.server), (client(40_000), server));
+    assert_eq!((ended.delta.sent.packets, ended.delta.received.packets), (2, 1));
+}
+
+#[test]
+fn halves_of_many_hellos_stay_within_the_pool() {
+    let options = Options { opening_pool_mib: 1, ..Options::default() };
+    let mut wire = Wire::new(&options);
+    let half = hello_in_two().remove(0);
+    for port in 1024..3024 {
+        say(&mut wire, client(port), SERVER, &half);
+        assert!(wire.worker.table.opening_bytes() <= 1 << 20);
+    }
+    assert!(wire.worker.cells.get(Counter::OpeningsShed) > 500);
+    // The youngest can still be completed, the oldest was given up.
+    let other = hello_in_two().remove(1);
+    for (port, names) in [(1024, 0), (3023, 1)] {
+        say(&mut wire, client(port), SERVER, &other);
+        assert_eq!(wire.names().len(), names);
+    }
+    wire.wait(12);
+    assert_eq!(wire.worker.table.opening_bytes(), 0);
+}
