@@ -43,7 +43,7 @@ impl Read {
 
     fn end(&mut self) -> Wants {
         let names = &mut self.names;
-        let nothing = Openings::new(b"", b"", &Patterns::NONE);
+        let nothing = Openings::new(b"", b"", Patterns::NONE);
         self.progress.end(&nothing, &mut |evidence| names.push(name(evidence)))
     }
 

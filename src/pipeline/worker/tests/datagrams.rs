@@ -16,6 +16,8 @@ fn say(wire: &mut Wire, source: Endpoint, destination: Endpoint, payload: &[u8])
         transport: Transport::Udp,
         tcp: None,
         vlan: None,
+        id: 0,
+        datagram: &[],
         payload,
         payload_len: payload.len() as u32,
         wire_len: payload.len() as u32 + 42,
