@@ -10,7 +10,7 @@ use crate::fault::{Fault, Faults};
 use crate::identity::Vantage;
 use crate::policy::{GroupOptions, OwnOptions, RuleOptions};
 use crate::store::Store;
-use crate::{alert, capture, export, flow, identity, policy, signature, usage};
+use crate::{alert, capture, decode, export, flow, identity, policy, signature, usage};
 
 /// `saastap.toml`. Every key has a default; unknown keys are refused.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -18,6 +18,7 @@ use crate::{alert, capture, export, flow, identity, policy, signature, usage};
 pub struct Config {
     pub sensor: SensorOptions,
     pub capture: capture::Options,
+    pub decode: decode::Options,
     pub flow: flow::Options,
     pub signatures: signature::Options,
     pub privacy: identity::Options,
@@ -145,6 +146,7 @@ impl Config {
     pub fn memory(&self, workers: u64) -> Vec<(&'static str, u64)> {
         vec![
             ("capture buffers (kernel)", self.capture.memory()),
+            ("fragments", self.decode.memory()),
             ("flow tables, openings, rings", workers),
             ("catalogue, twice for a reload", self.signatures.memory()),
             ("client names", self.privacy.memory()),
@@ -174,6 +176,24 @@ impl Config {
                 "max_flows",
                 "max_flows = 0 leaves no room for any flow".into(),
                 "write at least 1; the default is 262144",
+            );
+        }
+        if self.decode.tunnel_depth > decode::MAX_TUNNEL_DEPTH {
+            refuse(
+                "tunnel_depth",
+                format!(
+                    "tunnel_depth = {} is more than {}",
+                    self.decode.tunnel_depth,
+                    decode::MAX_TUNNEL_DEPTH
+                ),
+                "write a number from 0 to 8; the default is 4",
+            );
+        }
+        if self.decode.max_fragmented == 0 {
+            refuse(
+                "max_fragmented",
+                "max_fragmented = 0 leaves no room for any datagram".into(),
+                "write at least 1; the default is 8192",
             );
         }
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }

@@ -1,18 +1,29 @@
-//! What a frame says: link, network and transport headers, as a [`Segment`]; or the countable reason why not.
+//! What a frame says: link, network and transport headers, through tunnels and fragments, as a [`Segment`]; or the countable
+//! reason why not.
 
 mod address;
+mod counter;
+mod decoder;
+mod fragment;
 mod link;
 mod network;
+mod options;
 mod refusal;
 mod transport;
+mod tunnel;
+mod wireless;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod wrap;
 
 pub use address::Address;
+pub use counter::Counter;
+pub use decoder::Decoder;
+pub use options::{MAX_TUNNEL_DEPTH, Options};
 pub use refusal::Refusal;
-
-use crate::capture::Frame;
+pub use tunnel::Tunnel;
 
 /// One end of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,45 +57,20 @@ pub struct Segment<'a> {
     pub transport: Transport,
     /// `Some` exactly for TCP.
     pub tcp: Option<Tcp>,
-    /// The outermost VLAN id, for evidence; no part of the flow key.
+    /// The outermost VLAN id, in a tunnel that of the frame inside if it has one; for evidence, no part of the flow key.
     pub vlan: Option<u16>,
     /// The identification of an IPv4 packet (RFC 791); 0 for IPv6.
     pub id: u16,
     /// What was captured of transport header and payload.
     pub datagram: &'a [u8],
+    /// The innermost tunnel.
+    pub tunnel: Option<Tunnel>,
     /// What was captured of the payload; may be shorter than `payload_len` (snaplen).
     pub payload: &'a [u8],
     /// Octets of payload on the wire, by the IP and UDP length fields.
     pub payload_len: u32,
-    /// Octets of the whole frame on the wire.
+    /// Octets on the wire of the whole frame; of a reassembled datagram, of all its frames.
     pub wire_len: u32,
-}
-
-/// Reads link, network and transport headers of one frame; copies and allocates nothing.
-///
-/// A frame cut by snaplen gives a segment wherever its ports were captured (for TCP: the 20 fixed octets of the header).
-/// The length fields of IP and UDP say what was on the wire: padding of short Ethernet frames is no payload. A length field
-/// of zero (segmentation offload, jumbograms) and one of UDP that cannot be are replaced by what the frame holds.
-///
-/// The first fragment of a datagram is passed on with the payload that it has, so that the ports and most names are seen;
-/// later fragments have no ports and are refused as [`Refusal::Fragment`].
-#[inline]
-pub fn decode<'a>(frame: &Frame<'a>) -> Result<Segment<'a>, Refusal> {
-    let inner = link::strip(frame)?;
-    let packet = network::read(inner.version, inner.rest)?;
-    let (ports, tcp, rest) = transport::read(packet.protocol, packet.rest)?;
-    Ok(Segment {
-        source: Endpoint { ip: packet.source, port: ports.0 },
-        destination: Endpoint { ip: packet.destination, port: ports.1 },
-        transport: if tcp.is_some() { Transport::Tcp } else { Transport::Udp },
-        tcp,
-        vlan: inner.vlan,
-        id: packet.id,
-        datagram: packet.rest.bytes,
-        payload: rest.bytes,
-        payload_len: rest.wire,
-        wire_len: frame.wire_len,
-    })
 }
 
 /// What follows a header: the octets that were captured, and how many there were on the wire.

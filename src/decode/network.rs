@@ -15,10 +15,25 @@ pub(super) const MAX_EXTENSIONS: usize = 8;
 pub(super) struct Packet<'a> {
     pub(super) source: Address,
     pub(super) destination: Address,
+    /// The transport's; of a fragment, what the datagram begins with.
     pub(super) protocol: IpNumber,
     pub(super) rest: Rest<'a>,
     /// The identification of IPv4.
     pub(super) id: u16,
+    /// Where the packet holds a part of its datagram only.
+    pub(super) cut: Option<Cut>,
+}
+
+/// The place of a fragment in its datagram.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    pub(super) version: Version,
+    pub(super) id: u32,
+    /// In octets.
+    pub(super) start: u32,
+    pub(super) more: bool,
+    /// The protocol or next header.
+    pub(super) next: u8,
 }
 
 #[inline]
@@ -42,20 +57,31 @@ fn v4(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
         total if usize::from(total) < len => return Err(Refusal::BadLength),
         total => rest.limit(u32::from(total)),
     };
-    if header.fragments_offset().value() != 0 {
-        return Err(Refusal::Fragment);
+    let (source, destination) = (Address::v4(header.source()), Address::v4(header.destination()));
+    let (next, rest) = (header.protocol(), rest.skip(len));
+    let id = header.identification();
+    let start = u32::from(header.fragments_offset().value()) * 8;
+    if start != 0 || header.more_fragments() {
+        let cut = Cut {
+            version: Version::V4,
+            id: id.into(),
+            start,
+            more: header.more_fragments(),
+            next: next.0,
+        };
+        return Ok(Packet { source, destination, protocol: next, rest, id, cut: Some(cut) });
     }
-    let (protocol, rest) = match header.protocol() {
-        IpNumber::AUTHENTICATION_HEADER => authentication(rest.skip(len))?,
-        protocol => (protocol, rest.skip(len)),
-    };
-    Ok(Packet {
-        source: Address::v4(header.source()),
-        destination: Address::v4(header.destination()),
-        protocol,
-        rest,
-        id: header.identification(),
-    })
+    let (protocol, rest) = after_v4(next, rest)?;
+    Ok(Packet { source, destination, protocol, rest, id, cut: None })
+}
+
+/// What stands between an IPv4 header and the transport.
+#[inline]
+pub(super) fn after_v4(next: IpNumber, rest: Rest<'_>) -> Result<(IpNumber, Rest<'_>), Refusal> {
+    match next {
+        IpNumber::AUTHENTICATION_HEADER => authentication(rest),
+        _ => Ok((next, rest)),
+    }
 }
 
 #[inline]
@@ -70,8 +96,8 @@ fn v6(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
         0 => rest,
         len => rest.limit(u32::from(len)),
     };
-    let (protocol, rest) = match header.next_header() {
-        transport @ (IpNumber::TCP | IpNumber::UDP) => (transport, rest),
+    let (protocol, rest, cut) = match header.next_header() {
+        transport @ (IpNumber::TCP | IpNumber::UDP) => (transport, rest, None),
         first => extensions(first, rest)?,
     };
     Ok(Packet {
@@ -80,20 +106,33 @@ fn v6(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
         protocol,
         rest,
         id: 0,
+        cut,
     })
 }
 
-/// Passes over extension headers (RFC 8200 section 4). An atomic fragment (RFC 6946) is whole, a first one has the ports.
-fn extensions(mut next: IpNumber, mut rest: Rest<'_>) -> Result<(IpNumber, Rest<'_>), Refusal> {
+/// What extension headers lead to.
+type Passed<'a> = (IpNumber, Rest<'a>, Option<Cut>);
+
+/// Passes over extension headers (RFC 8200 section 4), up to that of a fragment. An atomic fragment (RFC 6946) is whole.
+pub(super) fn extensions(mut next: IpNumber, mut rest: Rest<'_>) -> Result<Passed<'_>, Refusal> {
     for _ in 0..=MAX_EXTENSIONS {
         let len = match next {
             IpNumber::IPV6_FRAGMENTATION_HEADER => {
                 let header = Ipv6FragmentHeaderSlice::from_slice(rest.bytes)
                     .map_err(|_| Refusal::TooShort)?;
-                if header.fragment_offset().value() != 0 {
-                    return Err(Refusal::Fragment);
-                }
                 next = header.next_header();
+                let start = u32::from(header.fragment_offset().value()) * 8;
+                let more = header.more_fragments();
+                if start != 0 || more {
+                    let cut = Cut {
+                        version: Version::V6,
+                        id: header.identification(),
+                        start,
+                        more,
+                        next: next.0,
+                    };
+                    return Ok((next, rest.skip(header.slice().len()), Some(cut)));
+                }
                 header.slice().len()
             }
             IpNumber::AUTHENTICATION_HEADER => {
@@ -106,7 +145,7 @@ fn extensions(mut next: IpNumber, mut rest: Rest<'_>) -> Result<(IpNumber, Rest<
                 next = header.next_header();
                 header.slice().len()
             }
-            _ => return Ok((next, rest)),
+            _ => return Ok((next, rest, None)),
         };
         rest = rest.skip(len);
     }

@@ -14,7 +14,6 @@ pub(super) fn read(protocol: IpNumber, rest: Rest<'_>) -> Result<Read<'_>, Refus
         IpNumber::UDP => udp(rest),
         IpNumber::ICMP | IpNumber::IPV6_ICMP => Err(Refusal::Icmp),
         IpNumber::ENCAPSULATING_SECURITY_PAYLOAD => Err(Refusal::Esp),
-        IpNumber::IPV4 | IpNumber::IPV6 | IpNumber::GRE => Err(Refusal::Tunnel),
         _ => Err(Refusal::NotTcpOrUdp),
     }
 }

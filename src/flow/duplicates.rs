@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
     use crate::capture::{Frame, Link};
-    use crate::decode::decode;
+    use crate::decode::{self, Decoder};
 
     const START: Time = Time::from_secs(1_700_000_000);
 
@@ -205,7 +205,8 @@ mod tests {
     fn is_copy(duplicates: &mut Duplicates, at: Time, bytes: &[u8]) -> bool {
         let wire_len = bytes.len() as u32;
         let frame = Frame { time: at, number: 1, link: Link(1), interface: 0, wire_len, bytes };
-        duplicates.is_copy(&decode(&frame).unwrap(), at)
+        let mut decoder = Decoder::new(&decode::Options::default());
+        duplicates.is_copy(&decoder.decode(&frame).unwrap(), at)
     }
 
     fn fresh() -> Duplicates {

@@ -11,8 +11,8 @@ use super::shard::{self, lanes};
 use super::update::Update;
 use super::worker::{Moment, Worker};
 use crate::capture::{self, Source};
-use crate::count::{Cells, Counted};
-use crate::decode::Segment;
+use crate::count::Counted;
+use crate::decode::{Decoder, Segment};
 use crate::flow::{self, Duplicates, Options};
 
 /// A source being read by threads of its own.
@@ -45,15 +45,16 @@ impl Feed {
     /// Starts reading. `waits`: a file waits for room in the rings, a live interface never does.
     pub fn start(
         mut source: Box<dyn Source>,
+        mut decoder: Decoder,
         options: &Options,
         workers: usize,
         waits: bool,
     ) -> io::Result<Self> {
         let workers = workers.max(1);
         let shared = Arc::new(Shared::default());
-        let refusals = Cells::new();
         let mut duplicates = Duplicates::new(options);
-        let mut counted: Vec<Arc<dyn Counted>> = vec![refusals.clone(), duplicates.cells().clone()];
+        let mut counted: Vec<Arc<dyn Counted>> = decoder.counted().into();
+        counted.push(duplicates.cells().clone());
         let mut rings: Vec<Lane> = Vec::with_capacity(workers);
         let mut made = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -73,7 +74,7 @@ impl Feed {
                 let mut direct = Direct { worker, since: 0 };
                 let stop = &for_error.stop;
                 let result =
-                    read(source.as_mut(), &mut direct, &refusals, &mut duplicates, stop, seen);
+                    read(source.as_mut(), &mut direct, &mut decoder, &mut duplicates, stop, seen);
                 for_error.fail(result.err());
             })?);
         } else {
@@ -89,7 +90,7 @@ impl Feed {
             threads.push(Builder::new().name("capture".into()).spawn(move || {
                 let stop = &for_error.stop;
                 let result =
-                    read(source.as_mut(), &mut shard, &refusals, &mut duplicates, stop, seen);
+                    read(source.as_mut(), &mut shard, &mut decoder, &mut duplicates, stop, seen);
                 for_error.fail(result.err());
             })?);
         }

@@ -18,7 +18,7 @@ use crate::alert::{self, Cases, Event, Sensor};
 use crate::capture::{self, Source};
 use crate::config::Config;
 use crate::count::{Cells, Counted};
-use crate::decode::Segment;
+use crate::decode::{Decoder, Segment};
 use crate::export::Metrics;
 use crate::fault::{Fault, Faults};
 use crate::flow::Duplicates;
@@ -109,12 +109,13 @@ fn inline(
     let done = Cell::new((0, 0));
     let outlet = Straight { collector, events: Vec::new(), progress, done: &done };
     let worker = Worker::new(&config.flow, outlet);
-    let counted = worker.counted();
+    let mut decoder = Decoder::new(&config.decode);
+    let mut counted: Vec<Arc<dyn Counted>> = decoder.counted().into();
+    counted.extend(worker.counted());
     let mut one = Inline { worker };
     let stop = AtomicBool::new(false);
-    let refusals = Cells::new();
     let mut duplicates = Duplicates::new(&config.flow);
-    read(source.as_mut(), &mut one, &refusals, &mut duplicates, &stop, |source| {
+    read(source.as_mut(), &mut one, &mut decoder, &mut duplicates, &stop, |source| {
         done.set(source.progress().unwrap_or(done.get()));
     })?;
     let Straight { mut collector, mut events, progress, .. } = one.worker.outlet;
@@ -131,8 +132,9 @@ fn several(
     mut collector: Collector,
     progress: Progress<'_>,
 ) -> Result<Outcome, capture::Error> {
-    let mut feed =
-        Feed::start(source, &config.flow, config.sensor.workers, true).map_err(|error| {
+    let decoder = Decoder::new(&config.decode);
+    let mut feed = Feed::start(source, decoder, &config.flow, config.sensor.workers, true)
+        .map_err(|error| {
             capture::Error::new(
                 format!("no thread can be started: {error}"),
                 "raise the limit of processes (ulimit -u), or take fewer workers",
@@ -210,7 +212,7 @@ fn shortfalls(counted: &[Arc<dyn Counted>]) -> Vec<String> {
 }
 
 /// Counters that tell of results lost to a bound, in the words of a notice.
-const SHORTFALLS: [(&str, &str); 2] = [
+const SHORTFALLS: [(&str, &str); 3] = [
     (
         "saastap_worker_flows_evicted_total",
         "flows were told before they ended, because the flow table was full\n  mend: raise \
@@ -220,6 +222,11 @@ const SHORTFALLS: [(&str, &str); 2] = [
         "saastap_flow_openings_shed_total",
         "flows were no longer looked at for a name, because the memory for openings was used \
          up\n  mend: raise flow.opening_pool_mib",
+    ),
+    (
+        "saastap_decode_datagrams_evicted_total",
+        "fragmented datagrams were given up, because the memory for fragments was used up\n  mend: \
+         raise decode.fragment_pool_mib or decode.max_fragmented",
     ),
 ];
 

@@ -8,7 +8,7 @@ use hashbrown::DefaultHashBuilder;
 use super::reader::Taker;
 use super::ring::{PAUSE, RingOutlet};
 use super::worker::{Moment, Worker};
-use crate::decode::{Endpoint, Segment, Tcp, Transport};
+use crate::decode::{Endpoint, Segment, Tcp, Transport, Tunnel};
 use crate::flow::Key;
 
 /// The reader's side: a lane to each worker.
@@ -50,6 +50,7 @@ struct Head {
     transport: Transport,
     tcp: Option<Tcp>,
     vlan: Option<u16>,
+    tunnel: Option<Tunnel>,
     payload_len: u32,
     wire_len: u32,
 }
@@ -95,6 +96,7 @@ impl Taker for Shard {
                 transport: segment.transport,
                 tcp: segment.tcp,
                 vlan: segment.vlan,
+                tunnel: segment.tunnel,
                 payload_len: segment.payload_len,
                 wire_len: segment.wire_len,
             },
@@ -203,6 +205,7 @@ impl Head {
             // They told copies apart, which is done.
             id: 0,
             datagram: &[],
+            tunnel: self.tunnel,
             payload,
             payload_len: self.payload_len,
             wire_len: self.wire_len,

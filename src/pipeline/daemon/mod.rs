@@ -27,6 +27,7 @@ use crate::alert::sink::Configured;
 use crate::capture::{self, Source};
 use crate::config::Config;
 use crate::count::{Cells, Counted};
+use crate::decode::Decoder;
 use crate::export::web::{Face, Site, bind, serve};
 use crate::export::{Metrics, Sinks};
 use crate::identity::load_or_create_key;
@@ -115,7 +116,13 @@ impl Daemon {
         let shown = Sinks::new();
         metrics.provide(shown.clone());
         let outbox = Outbox::start(sinks, writer, answers, runtime.handle());
-        let feed = Feed::start(source, &config.flow, config.sensor.workers, waits)?;
+        let feed = Feed::start(
+            source,
+            Decoder::new(&config.decode),
+            &config.flow,
+            config.sensor.workers,
+            waits,
+        )?;
         for cells in &feed.counted {
             metrics.register(cells.clone() as Arc<dyn Counted>);
         }

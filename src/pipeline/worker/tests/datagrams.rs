@@ -18,6 +18,7 @@ fn say(wire: &mut Wire, source: Endpoint, destination: Endpoint, payload: &[u8])
         vlan: None,
         id: 0,
         datagram: &[],
+        tunnel: None,
         payload,
         payload_len: payload.len() as u32,
         wire_len: payload.len() as u32 + 42,
