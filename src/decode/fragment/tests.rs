@@ -150,10 +150,13 @@ fn an_identification_that_comes_again_is_another_datagram() {
     assert_eq!((bench.count(Counter::Overlapping), bench.count(Counter::Reassembled)), (1, 6));
 }
 
+/// Start, whether more follows, and octets.
+type Place = (u32, bool, u32);
+
 #[test]
 fn contradictions_end_a_datagram() {
     // Each: what came, what contradicts it.
-    let cases: [(&[(u32, bool, u32)], (u32, bool, u32)); 9] = [
+    let cases: [(&[Place], Place); 9] = [
         (&[(0, true, 24)], (16, false, 24)), // overlaps the end of the first
         (&[(0, true, 40)], (16, false, 8)),  // within it: teardrop
         (&[(0, true, 24)], (8, true, 8)),    // the flags of TCP (RFC 1858)
