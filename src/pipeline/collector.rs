@@ -3,19 +3,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::coverage::Seen;
-use super::name::Name;
+use super::judge::{Judged, Resolved, evidence, judge, resolve};
+use super::name::{Name, Via};
 use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
-use super::update::{Ended, Update, What};
+use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
 use crate::decode::Endpoint;
 use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{Delta, Ends};
-use crate::identity::{ClientKind, Identity, Privacy, community_id};
-use crate::policy::{self, Relation};
-use crate::signature::{Confidence, Role, Verdict};
+use crate::identity::names::Names;
+use crate::identity::{ClientKind, Identity, Privacy, VantageKind, community_id};
+use crate::policy;
 use crate::sniff::Evidence;
 use crate::time::Time;
 use crate::usage::{Addition, Inventory, Key, Visibility};
@@ -25,6 +27,7 @@ pub struct Collector {
     /// The snapshot of this batch.
     now_in_force: Arc<Rules>,
     identity: Identity,
+    pub names: Names,
     pub inventory: Arc<Inventory>,
     metrics: Arc<UsageMetrics>,
     pub cases: Cases,
@@ -37,10 +40,14 @@ pub struct Collector {
     pub seen: Seen,
 }
 
+/// A flow that lives is first told so long after it began, at most: names that ran out since then were good.
+const FIRST_REPORT: Duration = Duration::from_secs(10);
+
 /// What the collector is made of.
 pub struct Parts {
     pub rules: Arc<InForce>,
     pub identity: Identity,
+    pub names: Names,
     pub inventory: Arc<Inventory>,
     pub metrics: Arc<UsageMetrics>,
     pub cases: Cases,
@@ -55,6 +62,7 @@ impl Collector {
             now_in_force: parts.rules.load(),
             rules: parts.rules,
             identity: parts.identity,
+            names: parts.names,
             inventory: parts.inventory,
             seen: Seen::new(parts.metrics.clone()),
             metrics: parts.metrics,
@@ -82,6 +90,7 @@ impl Collector {
         let mut record = match what {
             What::Tick => {
                 self.cases.tick(at, &mut self.raised);
+                self.names.tell(at);
                 return;
             }
             What::Residue(delta) => {
@@ -100,6 +109,7 @@ impl Collector {
                 self.keep(worker, slot, record);
             }
             What::Counts(both) => {
+                self.name_by_dns(&mut record, at.minus(FIRST_REPORT), at);
                 self.count(&mut record, &both.1, at);
                 self.keep(worker, slot, record);
             }
@@ -148,6 +158,11 @@ impl Collector {
 
     fn learn(&mut self, record: &mut Record, ends: Ends, evidence: Evidence, at: Time) {
         record.ends = ends;
+        if let Evidence::Dns(message) = &evidence {
+            let vantage = self.identity.vantage(ends.client.ip.ip());
+            let declared = vantage == Some(VantageKind::Resolver);
+            self.names.learn(ends.client, ends.server, declared, message, at);
+        }
         let names = record.learn(evidence, self.keep_lines);
         if record.has_full_part() {
             self.lines.push(record.line(at, None));
@@ -159,13 +174,29 @@ impl Collector {
 
     /// A flow has got a name: it decides whose the flow is, unless a better one has decided already.
     fn name(&mut self, record: &mut Record, ends: Ends, name: Name, at: Time) {
+        if record.contact.as_ref().is_some_and(|c| c.name == name) {
+            return;
+        }
+        let judged = judge(&self.now_in_force, &self.names, &name.name, at);
+        self.named(record, ends, name, judged, at);
+    }
+
+    fn named(
+        &mut self,
+        record: &mut Record,
+        ends: Ends,
+        name: Name,
+        judged: Option<Judged>,
+        at: Time,
+    ) {
         let named_before = record.is_named();
         let decides = record.rises_to(name.via);
-        if record.contact.as_ref().is_some_and(|c| !decides || c.name == name) {
+        if record.contact.is_some() && !decides {
             return;
         }
         record.left_out = self.left_out(ends);
-        let contact = if record.left_out.is_some() { None } else { self.contact(&name, ends, at) };
+        let judged = judged.filter(|_| record.left_out.is_none());
+        let contact = judged.map(|judged| self.contact(&name, judged, ends, at));
         if decides || contact.is_some() {
             // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it.
             record.contact = contact;
@@ -181,6 +212,28 @@ impl Collector {
         }
     }
 
+    /// A flow without a name of its own has the one under which its client, or else anybody, asked for its server.
+    fn name_by_dns(&mut self, record: &mut Record, began: Time, at: Time) {
+        if !record.wants_dns() {
+            return;
+        }
+        let ends = record.ends;
+        let server = ends.server.ip.ip();
+        let candidates = self.names.of_flow(ends.client.ip.ip(), server, began);
+        let Some(candidates) = candidates else { return };
+        match resolve(&self.now_in_force, &self.names, candidates, at) {
+            Resolved::Decided(candidate, judged) => {
+                let name = record.name(Via::Dns, &candidate.name, self.keep_lines);
+                if self.keep_lines {
+                    record.chain = evidence(&candidate, server);
+                }
+                self.named(record, ends, name, judged, at);
+            }
+            Resolved::Ambiguous(names) if self.keep_lines => record.candidates = names,
+            Resolved::Ambiguous(_) => {}
+        }
+    }
+
     fn count(&mut self, record: &mut Record, delta: &Delta, at: Time) {
         record.add(delta);
         if record.is_named() {
@@ -193,6 +246,10 @@ impl Collector {
 
     fn end(&mut self, record: &mut Record, ended: &Ended) {
         record.ends = ended.ends;
+        // What never carried payload was no use of anything.
+        if ended.sight != Sight::Empty {
+            self.name_by_dns(record, ended.start, ended.last);
+        }
         self.count(record, &ended.delta, ended.last);
         let seen = if record.is_named() {
             record.named_as()
@@ -215,17 +272,12 @@ impl Collector {
         }
     }
 
-    /// Which vendor `name` belongs to, who asked for it and what policy says; `None` where no signature matches.
-    fn contact(&self, name: &Name, ends: Ends, at: Time) -> Option<Contact> {
+    /// Who asked for a vendor's name, and what policy says.
+    fn contact(&self, name: &Name, judged: Judged, ends: Ends, at: Time) -> Contact {
         let rules = &self.now_in_force;
-        let verdict = self.verdict(&name.name)?;
+        let Judged { verdict, relation, chain } = judged;
         let address = ends.client.ip.ip();
         let group = rules.policy.group(address);
-        let relation = if rules.policy.own_name(&name.name).is_some() {
-            Relation::Own
-        } else {
-            rules.policy.relation(&verdict.vendor.id, verdict.tenant.as_deref())
-        };
         let decision = rules.policy.decide(&policy::Contact {
             vendor: &verdict.vendor,
             tenant: verdict.tenant.as_deref(),
@@ -242,16 +294,17 @@ impl Collector {
             tenant: verdict.tenant.clone(),
             role: verdict.role,
         };
-        Some(Contact {
+        Contact {
             name: name.clone(),
             relation,
             key,
             client_kind: client.kind,
             decision,
             verdict,
+            chain,
             start: at,
             counted: false,
-        })
+        }
     }
 
     /// Why a client counts in visibility but not in usage: the outer leg of a proxy or NAT, a scanner, a guest.
@@ -262,25 +315,6 @@ impl Collector {
         } else {
             vantage.is_second_leg().then_some(Visibility::SecondLeg)
         }
-    }
-
-    fn verdict(&self, host: &str) -> Option<Verdict> {
-        let rules = &self.now_in_force;
-        if let Some((vendor, tenant)) = rules.policy.own_name(host)
-            && let Some(vendor) = rules.catalog.vendor(vendor)
-        {
-            // Nobody but its owner knows who works there: as ambiguous as the vendor's own name for the tenant.
-            return Some(Verdict {
-                vendor: vendor.clone(),
-                role: Role::Either,
-                tenant: tenant.cloned(),
-                ambiguous: true,
-                agent: false,
-                confidence: Confidence::High,
-                signature: Arc::from("own.names"),
-            });
-        }
-        rules.catalog.host(host)
     }
 
     /// Adds a report of a flow to the usage it belongs to, and asks whether there is something to say about it.

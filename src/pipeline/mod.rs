@@ -5,6 +5,7 @@ mod coverage;
 mod daemon;
 mod dns_line;
 mod feed;
+mod judge;
 mod name;
 mod offline;
 mod reader;

@@ -23,6 +23,7 @@ use crate::export::Metrics;
 use crate::fault::{Fault, Faults};
 use crate::flow::Duplicates;
 use crate::identity::Identity;
+use crate::identity::names::Names;
 use crate::usage::Inventory;
 
 /// What a reading gave.
@@ -52,6 +53,8 @@ pub fn collector(
 ) -> Result<Collector, Faults> {
     let identity = Identity::new(&config.privacy, &config.vantage, key)
         .map_err(|what| Fault::new(config.file.clone(), what, "keep one of the two entries"))?;
+    let names = Names::new(&config.dns);
+    metrics.register(names.cells().clone());
     let in_force = rules.load();
     let sensor = Sensor {
         name: config.sensor.name().into(),
@@ -74,6 +77,7 @@ pub fn collector(
     Ok(Collector::new(Parts {
         rules,
         identity,
+        names,
         inventory,
         metrics: metrics.usage().clone(),
         cases: Cases::new(config.alert.clone(), sensor, cells),

@@ -34,6 +34,11 @@ pub struct Record {
     /// Lines already printed of a long DNS flow.
     parts: u32,
     pub contact: Option<Contact>,
+    /// DNS was asked for its name.
+    asked_dns: bool,
+    /// For its line alone: how DNS led to its address, or the names that it may have.
+    pub chain: Vec<Arc<str>>,
+    pub candidates: Vec<Arc<str>>,
     /// Its client is none of those whose use is counted.
     pub left_out: Option<Visibility>,
     /// What is known of it beside its name: that it is a tunnel, encrypted DNS, what every network needs.
@@ -55,6 +60,8 @@ pub struct Contact {
     pub key: usage::Key,
     pub client_kind: ClientKind,
     pub decision: Decision,
+    /// The names from `name` to the one that the signature knows; empty where that is `name` itself.
+    pub chain: Vec<Arc<str>>,
     pub start: Time,
     /// The flow itself has been counted.
     pub counted: bool,
@@ -83,6 +90,9 @@ impl Record {
             hello: None,
             parts: 0,
             contact: None,
+            asked_dns: false,
+            chain: Vec::new(),
+            candidates: Vec::new(),
             left_out: None,
             hint: None,
             candidate: None,
@@ -165,6 +175,12 @@ impl Record {
         self.rank > 0
     }
 
+    /// Whether DNS may name it, asked once: a flow that has a name of its own, or carries DNS itself, needs none.
+    pub fn wants_dns(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.asked_dns, true);
+        first && !self.is_named() && self.hint != Some(Visibility::Infrastructure)
+    }
+
     /// How the octets of a named flow count in visibility.
     pub fn named_as(&self) -> Visibility {
         match self.left_out {
@@ -190,7 +206,7 @@ impl Record {
         }
     }
 
-    fn name(&mut self, via: Via, name: &str, keep: bool) -> Name {
+    pub fn name(&mut self, via: Via, name: &str, keep: bool) -> Name {
         if let Some(known) = self.names.iter().find(|n| n.via == via && &*n.name == name) {
             return known.clone();
         }
@@ -231,6 +247,12 @@ impl Record {
             via: contact.map(|c| c.name.via),
             signature: contact.map(|c| c.verdict.signature.clone()),
             confidence: contact.map(|c| c.verdict.confidence),
+            chain: match contact {
+                Some(contact) if !contact.chain.is_empty() => contact.chain.clone(),
+                Some(contact) if contact.name.via != Via::Dns => Vec::new(),
+                _ => std::mem::take(&mut self.chain),
+            },
+            candidates: std::mem::take(&mut self.candidates),
             relation: contact.map(|c| c.relation.name()),
             state: contact.map(|c| c.decision.state.name()),
             group: contact.map(|c| c.key.group.clone()),
@@ -280,6 +302,12 @@ pub struct FlowLine {
     pub signature: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
+    /// How DNS led to the name that the signature knows: the question, CNAMEs, and the address where that gave the name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Arc<str>>,
+    /// Names that the server's address has in DNS, where they are several owners' and none decides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
