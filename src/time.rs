@@ -53,6 +53,12 @@ impl Time {
         Self(self.0.saturating_add(if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }))
     }
 
+    /// This moment and so many seconds, without the way through a [`Duration`]: for what is asked at every packet.
+    #[inline]
+    pub const fn plus_secs(self, secs: u32) -> Self {
+        Self(self.0.saturating_add(secs as u64 * 1_000_000_000))
+    }
+
     /// This moment less `less`; stays at the epoch instead of wrapping.
     pub const fn minus(self, less: Duration) -> Self {
         let nanos = less.as_nanos();

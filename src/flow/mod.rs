@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod key;
+mod marks;
 mod opening;
 mod rhythm;
 mod state;
@@ -30,6 +31,17 @@ crate::rows! {
         EndedReused => Counter "saastap_flows_ended_total" "Flows ended, by reason." ("reason", "reused"),
         EndedEvicted => Counter "saastap_flows_ended_total" "Flows ended, by reason." ("reason", "evicted"),
         EndedStopped => Counter "saastap_flows_ended_total" "Flows ended, by reason." ("reason", "stopped"),
+        EndedTcp => Counter "saastap_flow_tcp_ended_total"
+            "TCP flows ended: what saastap_flow_conditions_total is a share of.",
+        OneWay => Counter "saastap_flow_conditions_total"
+            "Ended TCP flows that tell of the span port: only one direction is seen, VLAN tags in one direction only, begun before the capture."
+            ("condition", "one_way"),
+        TagAsymmetric => Counter "saastap_flow_conditions_total"
+            "Ended TCP flows that tell of the span port: only one direction is seen, VLAN tags in one direction only, begun before the capture."
+            ("condition", "tag_asymmetric"),
+        MidStream => Counter "saastap_flow_conditions_total"
+            "Ended TCP flows that tell of the span port: only one direction is seen, VLAN tags in one direction only, begun before the capture."
+            ("condition", "mid_stream"),
         OpeningBytes => Gauge "saastap_flow_opening_bytes" "Octets held by openings.",
         OpeningsShed => Counter "saastap_flow_openings_shed_total"
             "Flows whose sniffing ended early because the pool for openings was used up.",
@@ -102,8 +114,8 @@ impl Options {
             + u64::from(self.opening_pool_mib) * 1024 * 1024
     }
 
-    pub(crate) fn report_every(&self) -> Duration {
-        Duration::from_secs(self.report_seconds.max(1).into())
+    pub(crate) fn report_every(&self) -> u32 {
+        self.report_seconds.max(1)
     }
 
     pub(crate) fn opening_limit(&self) -> usize {

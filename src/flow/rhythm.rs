@@ -43,7 +43,7 @@ impl Rhythm {
             return Activity::default();
         }
         let fresh = self.last == Time::ZERO;
-        if !fresh && at.since(self.last) < PAUSE {
+        if !fresh && at < self.last.plus(PAUSE) {
             self.last = at;
             self.size = self.size.saturating_add(payload);
             if self.regular && self.size > self.size_before.saturating_add(SIZE_SLACK) {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::key::{Key, Side};
+use super::marks::Marks;
 use super::opening::{Opening, Placed};
 use super::rhythm::Rhythm;
-use super::{End, Options};
+use super::{Counter, End, Options};
+use crate::count::Cells;
 use crate::decode::{Address, Endpoint, Segment, Transport};
 use crate::time::Time;
 
@@ -26,6 +28,7 @@ pub struct Flow<S> {
     /// The sequence number of the client's SYN.
     isn: Option<u32>,
     closed: Closed,
+    marks: Marks,
     pub openings: Option<Box<Openings>>,
     /// Since when it is looked at: its first payload. A connection may be silent for long before its client speaks.
     looked_at_since: Option<Time>,
@@ -121,6 +124,7 @@ impl<S: Default> Flow<S> {
             syn_seen: segment.tcp.is_some_and(|t| t.syn),
             isn: None,
             closed: Closed::default(),
+            marks: Marks::default(),
             openings: (key.transport == Transport::Tcp).then(Box::default),
             looked_at_since: None,
             noted: 0,
@@ -137,7 +141,11 @@ impl<S> Flow<S> {
     /// Counts one segment of `sender`: octets, handshake, activity.
     pub fn count(&mut self, segment: &Segment<'_>, sender: Side, at: Time) {
         self.last = at;
+        self.marks.sent(sender, segment.vlan.is_some());
         if let Some(tcp) = segment.tcp {
+            if self.marks.shows_one_side() {
+                self.marks.acknowledged(&tcp);
+            }
             if tcp.syn {
                 self.syn_seen = true;
                 if !tcp.ack {
@@ -212,9 +220,9 @@ impl<S> Flow<S> {
     }
 
     /// Whether a report is due before a segment at `at` is counted: its time has come, or another minute begins.
-    pub fn report_due(&self, at: Time, every: Duration) -> bool {
+    pub fn report_due(&self, at: Time, every_seconds: u32) -> bool {
         !self.unreported.is_empty()
-            && (at.since(self.reported) >= every
+            && (at >= self.reported.plus_secs(every_seconds)
                 || (self.unreported.minute_payload > 0 && self.unreported.minute != at.minute()))
     }
 
@@ -243,6 +251,23 @@ impl<S> Flow<S> {
     /// No SYN was seen: the flow is older than the capture, or its beginning was lost.
     pub fn is_mid_stream(&self) -> bool {
         self.key.transport == Transport::Tcp && !self.syn_seen
+    }
+
+    /// What an ended flow counts for: its end, and what it tells of the span port.
+    pub fn count_end(&self, end: End, cells: &Cells<Counter>) {
+        cells.add(end.counter(), 1);
+        if self.key.transport != Transport::Tcp {
+            return;
+        }
+        cells.add(Counter::EndedTcp, 1);
+        let conditions = [
+            (self.marks.is_one_way(), Counter::OneWay),
+            (self.marks.is_tag_asymmetric(), Counter::TagAsymmetric),
+            (self.is_mid_stream(), Counter::MidStream),
+        ];
+        for (_, row) in conditions.into_iter().filter(|(holds, _)| *holds) {
+            cells.add(row, 1);
+        }
     }
 
     /// What the openings said shows that client and server were taken for each other; false where the handshake says
@@ -299,7 +324,7 @@ impl<S> Flow<S> {
         } else {
             options.tcp_idle_seconds
         };
-        self.last.plus(Duration::from_secs(seconds.into()))
+        self.last.plus_secs(seconds)
     }
 
     /// Both ends said FIN, or one RST.
@@ -315,7 +340,7 @@ impl<S> Flow<S> {
     pub fn check_at(&self, options: &Options) -> Time {
         let mut check = self.deadline(options);
         if !self.unreported.is_empty() {
-            check = check.min(self.reported.plus(options.report_every()));
+            check = check.min(self.reported.plus_secs(options.report_every()));
         }
         if let Some(late) = self.opening_deadline(options) {
             check = check.min(late);

@@ -5,6 +5,7 @@ mod reading;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use self::reading::begins_request;
 use super::ring::{PAUSE, RingOutlet};
 use super::update::{Ended, Outlet, Sight, Update, What};
 use crate::count::{Cells, Counted};
@@ -129,8 +130,9 @@ impl<O: Outlet> Worker<O> {
             None => self.begin(key, sender, segment, frame),
         };
         let every = self.table.options().report_every();
-        let next_request = self.begins_request(slot, sender, segment);
-        if self.table.flow(slot).is_some_and(|f| next_request || f.report_due(at, every)) {
+        let Some(flow) = self.table.flow(slot) else { return };
+        let next_request = begins_request(flow, sender, segment);
+        if next_request || flow.report_due(at, every) {
             self.report(slot);
         }
         let Some(flow) = self.table.flow_mut(slot) else { return };
@@ -265,8 +267,9 @@ impl<O: Outlet> Worker<O> {
         {
             return false;
         }
-        self.table.remove(slot);
-        self.cells.add(end.counter(), 1);
+        if let Some(flow) = self.table.remove(slot) {
+            flow.count_end(end, &self.cells);
+        }
         true
     }
 
@@ -278,7 +281,7 @@ impl<O: Outlet> Worker<O> {
         // The collector is behind as well: the octets are kept, the flow is not.
         if let Some(flow) = self.table.remove(slot) {
             self.residue.add(flow.unreported());
-            self.cells.add(end.counter(), 1);
+            flow.count_end(end, &self.cells);
         }
     }
 

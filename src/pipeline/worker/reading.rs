@@ -1,22 +1,12 @@
 //! A worker reads the openings of its flows: what the sniffers are asked, when they are given up, and what they found.
 
-use super::{Shed, Worker};
+use super::{Probe, Shed, Worker};
 use crate::decode::Segment;
 use crate::flow::{Counter, Flow, Placed, Side};
 use crate::pipeline::update::{Outlet, Sight, What};
 use crate::sniff::{self, Evidence, Openings, Progress, Wants};
 
 impl<O: Outlet> Worker<O> {
-    /// A later request of an HTTP/1 connection: only where a segment starts with a method.
-    pub(super) fn begins_request(&self, slot: u32, sender: Side, segment: &Segment<'_>) -> bool {
-        self.table.flow(slot).is_some_and(|flow| {
-            flow.progress.http
-                && (flow.openings.is_none() || flow.progress.progress.client_is_done())
-                && sender == flow.client()
-                && sniff::http::begins_with_method(segment.payload)
-        })
-    }
-
     pub(super) fn read_stream(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
         if segment.payload.is_empty() {
             return;
@@ -172,6 +162,15 @@ impl<O: Outlet> Worker<O> {
             }
         }
     }
+}
+
+/// A later request of an HTTP/1 connection: only where a segment starts with a method.
+#[inline]
+pub(super) fn begins_request(flow: &Flow<Probe>, sender: Side, segment: &Segment<'_>) -> bool {
+    flow.progress.http
+        && (flow.openings.is_none() || flow.progress.progress.client_is_done())
+        && sender == flow.client()
+        && sniff::http::begins_with_method(segment.payload)
 }
 
 /// Segments looked at where the beginning of the stream is only guessed: reordering on a span port spans a few frames.
