@@ -8,6 +8,9 @@ use crate::time::{DAY, Time};
 /// How far apart ticks are at least, in packet time.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// Frames are reordered by queues and buffers, which hold none for so long.
+pub(super) const SKEW: Duration = Duration::from_secs(1);
+
 /// Packet time as it stands. A pure function of the timestamps that it was given.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clock {
@@ -33,6 +36,8 @@ pub(super) struct Stamp {
 pub(super) enum Correction {
     /// Earlier than the frame before: took that one's time.
     Backwards,
+    /// The same, by more than [`SKEW`]: no reordering, but another clock.
+    Skewed,
     /// More than a day ahead, and not confirmed: took the time of the frame before.
     LoneJump,
     /// More than a day ahead, near the timestamp before: time follows.
@@ -43,6 +48,7 @@ impl From<Correction> for Counter {
     fn from(correction: Correction) -> Self {
         match correction {
             Correction::Backwards => Self::Clamped,
+            Correction::Skewed => Self::Skewed,
             Correction::LoneJump => Self::JumpRefused,
             Correction::Confirmed => Self::JumpConfirmed,
         }
@@ -90,7 +96,8 @@ impl Clock {
         }
         self.ahead = None;
         if raw < self.now {
-            return Some(Correction::Backwards);
+            let skewed = raw.plus(SKEW) < self.now;
+            return Some(if skewed { Correction::Skewed } else { Correction::Backwards });
         }
         self.now = raw;
         None
@@ -130,6 +137,7 @@ mod tests {
         let stamp = clock.stamp(ms(4_000));
         let wanted = Stamp { time: ms(5_000), tick: None, correction: Some(Correction::Backwards) };
         assert_eq!(stamp, wanted);
+        assert_eq!(clock.stamp(ms(3_999)).correction, Some(Correction::Skewed));
     }
 
     #[test]
@@ -165,7 +173,7 @@ mod tests {
         let real = Time::from_secs(1_700_000_000);
         let stamp = clock.stamp(real);
         assert_eq!(stamp, Stamp { time: real, tick: Some(real), correction: None });
-        assert_eq!(clock.stamp(Time::ZERO).correction, Some(Correction::Backwards));
+        assert_eq!(clock.stamp(Time::ZERO).correction, Some(Correction::Skewed));
     }
 
     #[test]

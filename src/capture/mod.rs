@@ -120,6 +120,7 @@ crate::rows! {
         CutOff => Counter "saastap_capture_records_failed_total" "Records of capture files that could not be used." ("reason", "cut_off"),
         Bad => Counter "saastap_capture_records_failed_total" "Records of capture files that could not be used." ("reason", "damaged"),
         Clamped => Counter "saastap_capture_time_corrections_total" "Timestamps that did not become packet time as they were." ("reason", "backwards"),
+        Skewed => Counter "saastap_capture_time_corrections_total" "Timestamps that did not become packet time as they were." ("reason", "skewed"),
         JumpRefused => Counter "saastap_capture_time_corrections_total" "Timestamps that did not become packet time as they were." ("reason", "lone_jump"),
         JumpConfirmed => Counter "saastap_capture_time_jumps_total" "Jumps of packet time by more than a day that the next frame confirmed.",
         ClockSteps => Counter "saastap_capture_clock_steps_total" "Times that the system clock was set back by more than a second during live capture.",

@@ -17,7 +17,7 @@ use crate::export::web::{self, CandidateRow, VisibilityRow};
 use crate::export::{Metrics, UsageRow};
 use crate::identity::{Privacy, random_key};
 use crate::pipeline::{
-    Collector, FlowLine, InForce, Rules, collector, read_files, usage_rows, write_ascii,
+    Collector, Condition, FlowLine, InForce, Rules, collector, read_files, usage_rows, write_ascii,
 };
 
 /// Read captures and tell what they show: which SaaS, which instance, by whom, sanctioned or not
@@ -87,6 +87,7 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
         if args.json {
             let whole = Whole {
                 coverage: &coverage,
+                conditions: &outcome.conditions,
                 usage: &rows,
                 findings: &outcome.events,
                 visibility: &visibility,
@@ -95,6 +96,7 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
             write_ascii(&mut out, &whole)?;
         } else {
             writeln!(out, "{coverage}")?;
+            outcome.conditions.iter().try_for_each(|condition| writeln!(out, "{condition}"))?;
             tables::usage(&mut out, &rows)?;
             tables::findings(&mut out, &outcome.events)?;
             tables::visibility(&mut out, &visibility)?;
@@ -109,6 +111,8 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
 #[derive(Serialize)]
 struct Whole<'a> {
     coverage: &'a web::Coverage,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    conditions: &'a [Condition],
     usage: &'a [UsageRow],
     findings: &'a [Event],
     visibility: &'a [VisibilityRow],

@@ -43,7 +43,7 @@ impl Marks {
 
     /// One end talks with another that the capture does not show.
     pub const fn is_one_way(&self) -> bool {
-        self.shows_one_side() && self.progress
+        self.progress && self.shows_one_side()
     }
 
     /// One end always comes with a VLAN tag and the other never: a port is mirrored tagged in one direction.

@@ -310,7 +310,12 @@ impl<S> Flow<S> {
             Some(isn) => isn == syn.sequence,
             None => at.since(self.start) <= SYN_COPIES,
         };
-        (self.answered && !copy).then_some(End::Reused)
+        (self.is_answered() && !copy).then_some(End::Reused)
+    }
+
+    /// The other end was seen to send, or is acknowledged where the capture does not show it.
+    const fn is_answered(&self) -> bool {
+        self.answered || self.marks.is_one_way()
     }
 
     /// When silence ends this flow.
@@ -319,7 +324,7 @@ impl<S> Flow<S> {
             options.closed_seconds
         } else if self.key.transport == Transport::Udp {
             options.udp_idle_seconds
-        } else if !self.answered {
+        } else if !self.is_answered() {
             options.unanswered_seconds
         } else {
             options.tcp_idle_seconds

@@ -1,6 +1,7 @@
 //! The only place that connects stages: reader, shard, workers, rings, collector.
 
 mod collector;
+mod condition;
 mod coverage;
 mod daemon;
 mod dns_line;
@@ -18,6 +19,7 @@ mod update;
 mod worker;
 
 pub use collector::Collector;
+pub use condition::Condition;
 pub use daemon::{Daemon, Desk, Setup};
 pub use feed::Feed;
 pub use offline::{Outcome, collector, read_files};

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use super::collector::{Collector, Parts};
+use super::condition::{Condition, conditions, sum};
 use super::feed::Feed;
 use super::reader::{Taker, read};
 use super::ring::PAUSE;
@@ -30,6 +31,8 @@ use crate::usage::Inventory;
 pub struct Outcome {
     pub collector: Collector,
     pub events: Vec<Event>,
+    /// What the capture tells of the span port.
+    pub conditions: Vec<Condition>,
     /// What a person should know although the reading went well.
     pub notices: Vec<String>,
 }
@@ -96,20 +99,28 @@ pub fn read_files(
     collector: Collector,
     progress: Progress<'_>,
 ) -> Result<Outcome, capture::Error> {
-    let source = capture::open_files(paths, &config.capture, Cells::new())?;
-    if config.sensor.workers > 1 {
-        several(source, config, collector, progress)
+    let captured = Cells::new();
+    let source = capture::open_files(paths, &config.capture, captured.clone())?;
+    let (mut outcome, mut counted) = if config.sensor.workers > 1 {
+        several(source, config, collector, progress)?
     } else {
-        inline(source, config, collector, progress)
-    }
+        inline(source, config, collector, progress)?
+    };
+    outcome.notices.extend(shortfalls(&counted));
+    counted.push(captured);
+    outcome.conditions = conditions(&counted);
+    Ok(outcome)
 }
+
+/// What was read, and the counters of all who read it.
+type Read = (Outcome, Vec<Arc<dyn Counted>>);
 
 fn inline(
     mut source: Box<dyn Source>,
     config: &Config,
     collector: Collector,
     progress: Progress<'_>,
-) -> Result<Outcome, capture::Error> {
+) -> Result<Read, capture::Error> {
     let done = Cell::new((0, 0));
     let outlet = Straight { collector, events: Vec::new(), progress, done: &done };
     let worker = Worker::new(&config.flow, outlet);
@@ -119,15 +130,15 @@ fn inline(
     let mut one = Inline { worker };
     let stop = AtomicBool::new(false);
     let mut duplicates = Duplicates::new(&config.flow);
+    counted.push(duplicates.cells().clone());
     read(source.as_mut(), &mut one, &mut decoder, &mut duplicates, &stop, |source| {
         done.set(source.progress().unwrap_or(done.get()));
     })?;
     let Straight { mut collector, mut events, progress, .. } = one.worker.outlet;
     progress(&mut collector, done.get());
-    let mut notices = source.notices();
-    notices.extend(shortfalls(&counted));
+    let notices = source.notices();
     conclude(&mut collector, &mut events);
-    Ok(Outcome { collector, events, notices })
+    Ok((Outcome { collector, events, conditions: Vec::new(), notices }, counted))
 }
 
 fn several(
@@ -135,7 +146,7 @@ fn several(
     config: &Config,
     mut collector: Collector,
     progress: Progress<'_>,
-) -> Result<Outcome, capture::Error> {
+) -> Result<Read, capture::Error> {
     let decoder = Decoder::new(&config.decode);
     let mut feed = Feed::start(source, decoder, &config.flow, config.sensor.workers, true)
         .map_err(|error| {
@@ -162,10 +173,9 @@ fn several(
         }
     }
     let counted = std::mem::take(&mut feed.counted);
-    let mut notices = feed.join()?;
-    notices.extend(shortfalls(&counted));
+    let notices = feed.join()?;
     conclude(&mut collector, &mut events);
-    Ok(Outcome { collector, events, notices })
+    Ok((Outcome { collector, events, conditions: Vec::new(), notices }, counted))
 }
 
 /// Without a store everything raised is accepted at once.
@@ -204,14 +214,7 @@ fn add(event: Event, events: &mut Vec<Event>) {
 
 /// What was given up because a bound was reached, and which option raises it.
 fn shortfalls(counted: &[Arc<dyn Counted>]) -> Vec<String> {
-    let sum = |name: &str| -> u64 {
-        let of = |cells: &Arc<dyn Counted>| -> u64 {
-            let rows = cells.rows().iter().enumerate().filter(|(_, row)| row.name == name);
-            rows.map(|(index, _)| cells.value(index)).sum()
-        };
-        counted.iter().map(of).sum()
-    };
-    let told = SHORTFALLS.iter().map(|(name, what)| (sum(name), what));
+    let told = SHORTFALLS.iter().map(|(name, what)| (sum(counted, name, None), what));
     told.filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
 }
 

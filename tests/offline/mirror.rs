@@ -121,6 +121,8 @@ fn a_day_that_is_mirrored_twice_is_the_day() {
             assert!((two - one).abs() <= one * 0.005, "{key}: {near} {one} became {two}");
         }
     }
+    assert_eq!(shares(&clean), BTreeMap::new());
+    assert_eq!(shares(&twice), BTreeMap::from([("duplicate".into(), 50)]));
     let found = |whole: &Value| -> Vec<Value> {
         let all = whole["findings"].as_array().unwrap().iter();
         all.map(|f| f["finding"]["id"].clone()).collect()
@@ -128,4 +130,92 @@ fn a_day_that_is_mirrored_twice_is_the_day() {
     assert_eq!(found(&clean), found(&twice));
     same_for_any_workers(&[file], "--flows");
     same_for_any_workers(&[file], "--json");
+}
+
+/// Conditions of the span port that were told, with their shares in percent.
+fn shares(whole: &Value) -> BTreeMap<String, u64> {
+    let all = whole["conditions"].as_array().into_iter().flatten();
+    all.map(|c| {
+        let share = (c["share"].as_f64().unwrap() * 100.0).round();
+        (c["condition"].as_str().unwrap().to_owned(), share as u64)
+    })
+    .collect()
+}
+
+/// Servers have the lower port, in TCP and UDP alike.
+fn is_from_client(record: &Record) -> bool {
+    let bytes = &record.bytes;
+    let ports = match u16::from_be_bytes([bytes[12], bytes[13]]) {
+        0x0800 => 14 + usize::from(bytes[14] & 15) * 4,
+        0x86dd => 14 + 40,
+        _ => return false,
+    };
+    let port = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    bytes.len() >= ports + 4 && port(ports) > port(ports + 2)
+}
+
+/// Flows of vendors by their ends.
+fn vendors(capture: &str) -> BTreeMap<String, String> {
+    let flows = read("--flows", capture).lines();
+    let flows = flows.iter().filter(|f| f["vendor"].is_string());
+    flows
+        .map(|f| {
+            (format!("{} {} {}", f["transport"], f["client"], f["server"]), f["vendor"].to_string())
+        })
+        .collect()
+}
+
+/// One direction alone: names in the client's are all found, those in the server's by what it tells of itself. Ends are never
+/// taken for each other.
+#[test]
+fn a_tap_in_one_direction_names_what_that_direction_tells() {
+    let (header, records) = records(OFFICE_DAY);
+    let whole = vendors(OFFICE_DAY);
+    assert!(whole.len() > 100);
+    let folder = tempfile::tempdir().unwrap();
+    for (side, floor) in [(true, FROM_CLIENTS), (false, FROM_SERVERS)] {
+        let file = folder.path().join(format!("{side}.pcap"));
+        let half: Vec<Record> =
+            records.iter().filter(|r| is_from_client(r) == side).cloned().collect();
+        write(&file, &header, &half);
+        let file = file.to_str().unwrap();
+        let seen = vendors(file);
+        let same = whole.iter().filter(|(ends, vendor)| seen.get(*ends) == Some(vendor)).count();
+        let recall = same as f64 / whole.len() as f64;
+        let from = if side { "clients" } else { "servers" };
+        println!("from {from} alone: {same} of {} flows of vendors ({recall:.3})", whole.len());
+        assert!(recall >= floor, "from {from} alone: {recall:.3}");
+        for (ends, vendor) in &seen {
+            assert_eq!(whole.get(ends), Some(vendor), "{ends}");
+        }
+        let told = shares(&read("--json", file).json());
+        assert!(told.get("one_way").is_some_and(|share| *share > 70), "{told:?}");
+        // A side that is not seen must not make a silent flow end early: what came after would be another one.
+        assert_eq!(told.get("mid_stream"), None, "{told:?}");
+    }
+}
+
+const FROM_CLIENTS: f64 = 1.0;
+
+/// Servers of TLS 1.3 tell nothing of themselves; what remains are answers of DNS and certificates up to TLS 1.2.
+const FROM_SERVERS: f64 = 0.0;
+
+/// A port that is mirrored with a tag in one direction and without in the other.
+#[test]
+fn a_tag_in_one_direction_alone_changes_nothing_and_is_told() {
+    let (header, mut records) = records(OFFICE_DAY);
+    for record in &mut records {
+        if is_from_client(record) {
+            record.bytes.splice(12..12, [0x81, 0, 0, 7]);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tagged.pcap");
+    write(&file, &header, &records);
+    let file = file.to_str().unwrap();
+    assert_eq!(vendors(file), vendors(OFFICE_DAY));
+    let told = shares(&read("--json", file).json());
+    assert!(told.get("tag_asymmetric").is_some_and(|share| *share > 90), "{told:?}");
+    let text = saastap(&["--config", "config/demo.toml", "read", file]).well();
+    assert!(text.contains(" % of TCP flows have a VLAN tag in one direction only."), "{text}");
 }

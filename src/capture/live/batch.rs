@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::capture::Link;
+use crate::capture::clock::SKEW;
 use crate::time::Time;
 
 /// Frames of one round over all interfaces. Its memory is kept from round to round.
@@ -54,14 +55,18 @@ impl Batch {
     }
 
     /// Makes timestamps good: none is later than `wall`, the time at which they were read; all are moved `ahead`, so far
-    /// as the wall clock was set back. Frames of several interfaces come into the order of time.
-    pub(super) fn settle(&mut self, wall: Time, ahead: Duration, several: bool) {
+    /// as the wall clock was set back. Frames of several interfaces come into the order of time. How many were stamped by
+    /// another clock: more than [`SKEW`] after they were read.
+    pub(super) fn settle(&mut self, wall: Time, ahead: Duration, several: bool) -> u64 {
+        let mut skewed = 0;
         for record in &mut self.records {
+            skewed += u64::from(record.raw > wall.plus(SKEW));
             record.raw = record.raw.min(wall).plus(ahead);
         }
         if several {
             self.records.sort_by_key(|r| r.raw);
         }
+        skewed
     }
 
     pub(super) fn first(&self) -> Option<Record> {
@@ -86,7 +91,7 @@ mod tests {
         for (at, interface, bytes) in [(3, 0, "a3"), (9, 0, "a9"), (2, 1, "b2"), (3, 1, "b3")] {
             batch.push(t(at), Link::ETHERNET, interface, 60, bytes.as_bytes());
         }
-        batch.settle(t(5), Duration::from_secs(100), true);
+        assert_eq!(batch.settle(t(5), Duration::from_secs(100), true), 1);
         let mut seen = Vec::new();
         while let Some(record) = batch.first() {
             let bytes = String::from_utf8(batch.take(record).to_vec()).unwrap();

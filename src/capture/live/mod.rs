@@ -80,7 +80,8 @@ impl Live {
                     "the system clock was set back; packet time goes on without the step"
                 );
             }
-            self.batch.settle(wall, ahead, self.interfaces.len() > 1);
+            let skewed = self.batch.settle(wall, ahead, self.interfaces.len() > 1);
+            self.counts.add(Counter::Skewed, skewed);
             if !self.batch.is_empty() {
                 return None;
             }
