@@ -1,5 +1,6 @@
 //! HTTP/1 request heads: the Host, or the authority that the target names.
 
+use super::line::Lines;
 use super::{Answer, Evidence, HttpRequest, MAX_NAME, Openings};
 
 /// Octets of a request head that are looked at; servers refuse heads of more than 8 to 16 KiB.
@@ -13,7 +14,7 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
         Method::Begun => return Answer::NeedMore,
         Method::Other => return Answer::NotMine,
     }
-    let mut lines = Lines { rest: bytes };
+    let mut lines = Lines::new(bytes);
     let Some(first) = lines.next() else {
         return if bytes.len() < MAX_HEAD && !bytes.iter().any(|&b| control(b)) {
             Answer::NeedMore
@@ -131,22 +132,6 @@ fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
 
 fn control(octet: u8) -> bool {
     octet.is_ascii_control() && !matches!(octet, b'\t' | b'\r')
-}
-
-/// Complete lines, without their CR LF (or bare LF: RFC 9112 section 2.2).
-struct Lines<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let end = memchr::memchr(b'\n', self.rest)?;
-        let (line, rest) = self.rest.split_at_checked(end)?;
-        self.rest = rest.get(1..).unwrap_or_default();
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
-    }
 }
 
 /// The IANA registry of methods, and what Exchange, UPnP and caches add. `PRI` is HTTP/2's (RFC 9113 section 3.4).

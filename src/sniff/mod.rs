@@ -146,6 +146,10 @@ pub enum Answer {
     Found(Evidence),
     /// One message is done, of so many bytes of the client and of the server; go on with what follows.
     Emit(Evidence, usize, usize),
-    /// Start again, with every sniffer, on what follows these offsets (client, server): STARTTLS, CONNECT, SOCKS, PROXY.
+    /// Start again, with every sniffer, on what follows these offsets (client, server): STARTTLS, CONNECT, SOCKS, PROXY. A
+    /// server's offset of [`NOT_YET`] has the sniffer asked for it again when the server says more.
     Inside(Option<Evidence>, usize, usize),
 }
+
+/// The client went on, and what the server answered is not there: it may come later, or the tap shows one direction.
+pub const NOT_YET: usize = usize::MAX;

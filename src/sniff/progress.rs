@@ -1,6 +1,6 @@
 //! How far the sniffing of one flow has come: which sniffers are still asked, from which offsets, at what depth.
 
-use super::{Answer, Evidence, Openings, Over, SNIFFERS, Sniffer, State};
+use super::{Answer, Evidence, NOT_YET, Openings, Over, SNIFFERS, Sniffer, State};
 use crate::count::{Kind, Row, Rows};
 
 /// How often sniffing may start again inside what a sniffer found: PROXY, then SOCKS or CONNECT, then STARTTLS.
@@ -25,6 +25,8 @@ pub struct Progress {
     /// Where this depth begins in the openings, by the sides as given.
     client_at: u32,
     server_at: u32,
+    /// Depths at which the server's word is still to come, the outermost first.
+    waiting: [Waiting; MAX_DEPTH as usize],
     state: State,
     depth: u8,
     /// Row of the sniffer that answered last, and one; 0 for none.
@@ -32,6 +34,16 @@ pub struct Progress {
     /// Answers not yet counted.
     answers: u8,
     marks: u8,
+}
+
+/// A depth that was left behind for the sake of the client's next bytes, before the server's were all there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    /// Where that depth begins in the client's opening.
+    client_at: u16,
+    /// Row of its sniffer, and one; 0 for none.
+    row: u8,
+    emitted: bool,
 }
 
 impl Progress {
@@ -120,6 +132,7 @@ impl Progress {
         openings: &Openings<'_>,
         out: &mut dyn FnMut(Evidence),
     ) -> Wants {
+        self.catch_up(table, openings);
         'depth: loop {
             let mut open = false;
             for swapped in [false, true] {
@@ -166,7 +179,10 @@ impl Progress {
                                 return Wants::Met;
                             }
                             self.depth += 1;
-                            self.advance(swapped, client, server);
+                            if server == NOT_YET {
+                                self.wait(row, swapped);
+                            }
+                            self.advance(swapped, client, if server == NOT_YET { 0 } else { server });
                             self.marks &= !EMITTED;
                             self.refused = other_way(swapped);
                             continue 'depth;
@@ -261,8 +277,50 @@ impl Progress {
         let client = from(openings.client, self.client_at);
         let server = from(openings.server, self.server_at);
         let (client, server) = if swapped { (server, client) } else { (client, server) };
+        // What the server has said belongs to a depth further out.
+        let server = if self.is_waiting() { &[] } else { server };
         let emitted = self.marks & EMITTED != 0;
         Openings { client, server, emitted, patterns: openings.patterns }
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.waiting, [Waiting { row: 1.., .. }, ..])
+    }
+
+    /// The client went on before the server's part of this depth was there.
+    fn wait(&mut self, row: usize, swapped: bool) {
+        let at = if swapped { self.server_at } else { self.client_at };
+        let free = self.waiting.iter_mut().find(|waiting| waiting.row == 0);
+        if let (Some(free), Ok(client_at)) = (free, u16::try_from(at)) {
+            let (row, emitted) = (to_u8(row + 1), self.marks & EMITTED != 0);
+            *free = Waiting { client_at, row, emitted };
+        }
+    }
+
+    /// Asks those that were left behind how much of the server's opening is theirs.
+    fn catch_up(&mut self, table: &[Sniffer], openings: &Openings<'_>) {
+        while let [Waiting { client_at, row: row @ 1.., emitted }, ..] = self.waiting {
+            let swapped = self.is_swapped();
+            let (client, server, server_at) = if swapped {
+                (openings.server, openings.client, self.client_at)
+            } else {
+                (openings.client, openings.server, self.server_at)
+            };
+            let (client, server) = (from(client, client_at.into()), from(server, server_at));
+            let view = Openings { client, server, emitted, patterns: openings.patterns };
+            let sniffer = table.get(usize::from(row - 1)).map(|sniffer| sniffer.over);
+            let Some(Over::Stream { sniff, .. }) = sniffer else { return };
+            match sniff(&view) {
+                Answer::NeedMore | Answer::Inside(_, _, NOT_YET) => return,
+                Answer::Inside(_, _, server) => self.advance(swapped, 0, server),
+                // The server refused; what the client sent all the same has no answer of its own.
+                Answer::NotMine | Answer::Found(_) | Answer::Emit(..) => {}
+            }
+            self.waiting.rotate_left(1);
+            if let [.., last] = &mut self.waiting {
+                *last = Waiting::default();
+            }
+        }
     }
 
     fn advance(&mut self, swapped: bool, client: usize, server: usize) {
@@ -275,7 +333,7 @@ impl Progress {
     }
 
     fn answered(&mut self, row: usize, swapped: bool) {
-        self.last = u8::try_from(row + 1).unwrap_or(u8::MAX);
+        self.last = to_u8(row + 1);
         self.answers = self.answers.saturating_add(1);
         self.marks |= if swapped { SWAPPED } else { 0 };
     }
@@ -357,6 +415,10 @@ const fn rows(mut table: &[Sniffer], replies: bool) -> u64 {
         (table, row) = (rest, row + 1);
     }
     bits
+}
+
+fn to_u8(row: usize) -> u8 {
+    u8::try_from(row).unwrap_or(u8::MAX)
 }
 
 fn from(opening: &[u8], at: u32) -> &[u8] {
