@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::sniff::Carrier;
+use crate::sniff::{Carrier, TunnelKind};
 
 /// How a flow was seen to be named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +30,9 @@ pub enum Via {
     Smtp,
     Certificate,
     HttpResponse,
+    /// What a proxy was asked for.
+    Socks,
+    ProxyProtocol,
     HttpHost,
     DtlsSni,
     QuicSni,
@@ -47,6 +50,8 @@ impl Via {
             Self::Smtp => "smtp",
             Self::Certificate => "certificate",
             Self::HttpResponse => "http_response",
+            Self::Socks => "socks",
+            Self::ProxyProtocol => "proxy_protocol",
             Self::HttpHost => "http_host",
             Self::DtlsSni => "dtls_sni",
             Self::QuicSni => "quic_sni",
@@ -64,7 +69,8 @@ impl Via {
             Self::Native => 3,
             Self::Dns => 4,
             Self::Smtp | Self::Certificate | Self::HttpResponse => 5,
-            Self::HttpHost | Self::DtlsSni | Self::QuicSni | Self::TlsSni => 6,
+            Self::Socks | Self::ProxyProtocol | Self::HttpHost => 6,
+            Self::DtlsSni | Self::QuicSni | Self::TlsSni => 6,
         }
     }
 }
@@ -75,6 +81,15 @@ impl From<Carrier> for Via {
             Carrier::Tcp => Self::TlsSni,
             Carrier::Quic => Self::QuicSni,
             Carrier::Dtls => Self::DtlsSni,
+        }
+    }
+}
+
+impl From<TunnelKind> for Via {
+    fn from(kind: TunnelKind) -> Self {
+        match kind {
+            TunnelKind::Socks => Self::Socks,
+            TunnelKind::ProxyProtocol => Self::ProxyProtocol,
         }
     }
 }

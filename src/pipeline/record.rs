@@ -151,6 +151,9 @@ impl Record {
                     names.push(self.name(Via::Smtp, name, keep));
                 }
             }
+            Evidence::Tunnel(tunnel) => {
+                names.push(self.name(tunnel.kind.into(), &tunnel.host, keep))
+            }
             Evidence::Native(native) => names.push(self.name(Via::Native, native.protocol, keep)),
             Evidence::Dhcp(_) => {
                 self.hint.get_or_insert(Visibility::Infrastructure);

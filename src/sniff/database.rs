@@ -19,7 +19,8 @@ fn postgresql(openings: &Openings<'_>) -> Answer {
     let (mut client, mut at) = (openings.client, 0);
     for _ in 0..2 {
         let Some((request, rest)) = client.split_at_checked(REQUEST) else {
-            let begins = POSTGRESQL.starts_with(client.get(..client.len().min(7)).unwrap_or(client));
+            let begins =
+                POSTGRESQL.starts_with(client.get(..client.len().min(7)).unwrap_or(client));
             return if begins { Answer::NeedMore } else { Answer::NotMine };
         };
         let [begin @ .., kind] = request else { return Answer::NotMine };
@@ -51,7 +52,8 @@ fn postgresql(openings: &Openings<'_>) -> Answer {
 fn mysql(openings: &Openings<'_>) -> Answer {
     let client = openings.client;
     let common = client.len().min(MYSQL.len());
-    if client.get(..common) != MYSQL.get(..common) {
+    let reserved = client.iter().take(RESERVED.1).skip(RESERVED.0);
+    if client.get(..common) != MYSQL.get(..common) || reserved.into_iter().any(|&b| b != 0) {
         return Answer::NotMine;
     }
     match client.get(MYSQL_REQUEST..) {
@@ -75,5 +77,7 @@ const POSTGRESQL: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16];
 
 const MYSQL: &[u8] = &[32, 0, 0, 1];
 const MYSQL_REQUEST: usize = 36;
+/// Octets of 0; MariaDB has a use for the last four of them.
+const RESERVED: (usize, usize) = (13, 32);
 /// CLIENT_SSL (0x0800) in the second octet of the capabilities.
 const CLIENT_SSL: u8 = 0x08;

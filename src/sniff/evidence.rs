@@ -19,6 +19,7 @@ pub enum Evidence {
     Dns(DnsMessage),
     Smtp(Smtp),
     Dhcp(Dhcp),
+    Tunnel(Tunnel),
     Native(Native),
 }
 
@@ -39,6 +40,7 @@ impl Evidence {
                 all(&smtp.recipients) + texts.map(|text| len(text.as_deref())).iter().sum::<usize>()
             }
             Self::Dhcp(lease) => len(lease.name.as_deref()),
+            Self::Tunnel(tunnel) => tunnel.host.len(),
             Self::Native(_) => 0,
             Self::Dns(message) => message.octets(),
         }
@@ -139,6 +141,21 @@ pub struct Dhcp {
     pub name: Option<Box<str>>,
     /// Seconds for which the address is the machine's; 0 where it was given back.
     pub seconds: u32,
+}
+
+/// The host that a client asked a proxy for, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    pub kind: TunnelKind,
+    pub host: Box<str>,
+    pub port: Option<u16>,
+}
+
+/// Which protocol of proxies said so; HTTP has an evidence of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TunnelKind {
+    Socks,
+    ProxyProtocol,
 }
 
 /// A protocol that is a product's own.

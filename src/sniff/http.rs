@@ -1,10 +1,12 @@
 //! HTTP/1 request heads: the Host, or the authority that the target names.
 
 use super::line::Lines;
-use super::{Answer, Evidence, HttpRequest, MAX_NAME, Openings};
+use super::{Answer, Evidence, HttpRequest, MAX_NAME, NOT_YET, Openings};
 
 /// Octets of a request head that are looked at; servers refuse heads of more than 8 to 16 KiB.
 const MAX_HEAD: usize = 16 * 1024;
+
+const CONNECT: &[u8] = b"CONNECT ";
 
 /// Reads the request at the beginning of the client's opening (RFC 9112 section 3) up to its Host line.
 pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
@@ -23,6 +25,9 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
         };
     };
     let Some(target) = target(first) else { return Answer::NotMine };
+    if first.starts_with(CONNECT) {
+        return connect(openings, openings.client.len() - bytes.len(), target, lines);
+    }
     if let Some(authority) = authority(target) {
         return found(authority);
     }
@@ -38,6 +43,67 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
         Answer::NeedMore
     } else {
         Answer::Found(Evidence::Http(HttpRequest::default()))
+    }
+}
+
+/// A CONNECT that was never answered.
+pub(super) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
+    let mut lines = Lines::new(skip_empty_lines(openings.client));
+    let target = lines.next().filter(|line| line.starts_with(CONNECT)).and_then(target)?;
+    Some(request(target))
+}
+
+/// A tunnel (RFC 9110 section 9.3.6): what follows the head of the request, and a response that grants it, is another stream.
+fn connect(openings: &Openings<'_>, skipped: usize, target: &[u8], mut lines: Lines<'_>) -> Answer {
+    if !lines.any(|line| line.is_empty()) {
+        return if openings.client.len() < MAX_HEAD {
+            Answer::NeedMore
+        } else {
+            Answer::Found(request(target))
+        };
+    }
+    let client = skipped + lines.at();
+    match granted(openings.server) {
+        Response::Granted(server) => Answer::Inside(Some(request(target)), client, server),
+        Response::Refused => Answer::Found(request(target)),
+        // The client does not wait, or its proxy is not to be heard.
+        Response::Begun if openings.client.len() > client => {
+            Answer::Inside(Some(request(target)), client, NOT_YET)
+        }
+        Response::Begun => Answer::NeedMore,
+    }
+}
+
+/// What a proxy says to CONNECT, and so many octets of it.
+enum Response {
+    Granted(usize),
+    Refused,
+    Begun,
+}
+
+fn granted(server: &[u8]) -> Response {
+    let mut lines = Lines::new(server);
+    loop {
+        let begun = lines.rest();
+        let Some(status) = lines.next() else {
+            let short = begun.len() < MAX_HEAD && begun.starts_with(b"HTTP/1.");
+            return if short || b"HTTP/1.".starts_with(begun) {
+                Response::Begun
+            } else {
+                Response::Refused
+            };
+        };
+        // HTTP/1.1 200 Connection established
+        let code = status.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2));
+        if !matches!(code, Some(b'1' | b'2')) {
+            return Response::Refused;
+        }
+        if !lines.any(|line| line.is_empty()) {
+            return if server.len() < MAX_HEAD { Response::Begun } else { Response::Refused };
+        }
+        if code == Some(&b'2') {
+            return Response::Granted(lines.at());
+        }
     }
 }
 
@@ -87,7 +153,7 @@ fn target(line: &[u8]) -> Option<&[u8]> {
     (!target.is_empty() && !target.iter().any(|&b| control(b))).then_some(target)
 }
 
-/// Absolute form (RFC 9112 section 3.2.2: it overrules Host) and the authority form of CONNECT (section 3.2.3).
+/// The authority of a target in absolute form (RFC 9112 section 3.2.2: it overrules Host).
 fn authority(target: &[u8]) -> Option<&[u8]> {
     let begin = target.windows(3).position(|w| w == b"://")?;
     let (scheme, rest) = target.split_at_checked(begin)?;
@@ -112,10 +178,14 @@ fn host_line(line: &[u8]) -> Option<&[u8]> {
 }
 
 fn found(authority: &[u8]) -> Answer {
+    Answer::Found(request(authority))
+}
+
+fn request(authority: &[u8]) -> Evidence {
     let (host, port) = split_port(authority);
     let named = (1..=MAX_NAME).contains(&host.len());
     let host = named.then(|| String::from_utf8_lossy(host).into());
-    Answer::Found(Evidence::Http(HttpRequest { host, port }))
+    Evidence::Http(HttpRequest { host, port })
 }
 
 /// RFC 3986 section 3.2: `host[:port]`, where an IPv6 address stands in brackets.
@@ -206,6 +276,9 @@ mod tests {
             Answer::Found(Evidence::Http(request)) => {
                 Some((request.host.map(String::from), request.port))
             }
+            Answer::Inside(Some(Evidence::Http(request)), ..) => {
+                Some((request.host.map(String::from), request.port))
+            }
             Answer::NotMine => None,
             other => panic!("{other:?}"),
         }
@@ -228,7 +301,7 @@ mod tests {
         ] {
             assert_eq!(host(head), acme, "{head:?}");
         }
-        let head = "CONNECT acme.zendesk.com:443 HTTP/1.1\r\nHost: acme.zendesk.com:443\r\n\r\n";
+        let head = "CONNECT acme.zendesk.com:443 HTTP/1.1\r\nHost: other\r\n\r\nx";
         assert_eq!(host(head), named("acme.zendesk.com", Some(443)));
         assert_eq!(host("GET / HTTP/1.1\r\nHost: [::1]:80\r\n"), named("[::1]", Some(80)));
         assert_eq!(host("GET / HTTP/1.1\r\nHost: [::1]\r\n"), named("[::1]", None));

@@ -25,7 +25,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Passes over so many octets; false where they are not all there.
-    pub(super) fn skip(&mut self, octets: usize) -> bool {
+    pub(super) fn pass(&mut self, octets: usize) -> bool {
         let Some(rest) = self.rest.get(octets..) else { return false };
         (self.rest, self.at) = (rest, self.at + octets);
         true
@@ -38,7 +38,7 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let end = memchr::memchr(b'\n', self.rest)?;
         let line = self.rest.get(..end)?;
-        self.skip(end + 1);
+        self.pass(end + 1);
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 }

@@ -1,15 +1,23 @@
 //! What the opening of a flow says: sniffers without clock and I/O, one file each, and the table that lists them.
 
+mod database;
 pub mod dns;
 mod evidence;
 pub mod http;
+mod ldap;
+mod line;
 pub mod native;
 mod patterns;
 mod pieces;
 mod progress;
+mod proxy_protocol;
 pub(crate) mod quic;
 mod reader;
+mod smtp;
+mod socks;
+mod starttls;
 mod tls;
+mod xmpp;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,7 +25,7 @@ pub(crate) mod tests;
 pub use dns::{DnsAnswer, DnsMessage};
 pub use evidence::{
     Activity, Carrier, Certificate, ClientHello, Dhcp, Ech, Evidence, HttpRequest, HttpResponse,
-    MAX_NAME, Native, Smtp,
+    MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
 };
 pub use patterns::{MAX_MET, MAX_PATTERN, Met, PatternId, Patterns, Sought};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
@@ -32,12 +40,47 @@ pub const SNIFFERS: &[Sniffer] = &[
     Sniffer {
         name: "http",
         help: "HTTP/1 requests",
-        over: Over::Stream { sniff: http::sniff, cut_short: |_| None },
+        over: Over::Stream { sniff: http::sniff, cut_short: http::cut_short },
     },
     Sniffer {
         name: "dns_tcp",
         help: "DNS over TCP",
         over: Over::Stream { sniff: dns::stream::sniff, cut_short: dns::stream::cut_short },
+    },
+    Sniffer {
+        name: "proxy_protocol",
+        help: "the PROXY header in front of a stream",
+        over: Over::Stream { sniff: proxy_protocol::sniff, cut_short: |_| None },
+    },
+    Sniffer {
+        name: "socks",
+        help: "SOCKS 4, 4a and 5",
+        over: Over::Stream { sniff: socks::sniff, cut_short: socks::cut_short },
+    },
+    Sniffer {
+        name: "smtp",
+        help: "SMTP, submission and LMTP",
+        over: Over::Stream { sniff: smtp::sniff, cut_short: smtp::cut_short },
+    },
+    Sniffer {
+        name: "starttls",
+        help: "TLS inside IMAP, POP3, FTP, NNTP and ManageSieve",
+        over: Over::Stream { sniff: starttls::sniff, cut_short: |_| None },
+    },
+    Sniffer {
+        name: "xmpp",
+        help: "TLS inside XMPP",
+        over: Over::Stream { sniff: xmpp::sniff, cut_short: |_| None },
+    },
+    Sniffer {
+        name: "ldap",
+        help: "TLS inside LDAP",
+        over: Over::Stream { sniff: ldap::sniff, cut_short: |_| None },
+    },
+    Sniffer {
+        name: "database",
+        help: "TLS inside PostgreSQL and MySQL",
+        over: Over::Stream { sniff: database::sniff, cut_short: |_| None },
     },
     Sniffer { name: "dns", help: "DNS over UDP, mDNS and LLMNR", over: Over::Datagrams(dns::step) },
     Sniffer {

@@ -178,13 +178,20 @@ impl Progress {
                                 self.marks |= DEPTH;
                                 return Wants::Met;
                             }
-                            self.depth += 1;
+                            // A server that is heard alone has moved on within this depth.
+                            self.depth += u8::from(client > 0 || server == 0);
                             if server == NOT_YET {
                                 self.wait(row, swapped);
                             }
-                            self.advance(swapped, client, if server == NOT_YET { 0 } else { server });
+                            self.advance(
+                                swapped,
+                                client,
+                                if server == NOT_YET { 0 } else { server },
+                            );
                             self.marks &= !EMITTED;
-                            self.refused = other_way(swapped);
+                            // The same octets of the server have the same to say.
+                            let same = if server == 0 { rows(table, true) } else { 0 };
+                            self.refused = self.refused & same | other_way(swapped);
                             continue 'depth;
                         }
                     }
@@ -242,7 +249,7 @@ impl Progress {
         if open { Wants::More } else { self.given_up() }
     }
 
-    fn end_by(
+    pub(super) fn end_by(
         &mut self,
         table: &[Sniffer],
         openings: &Openings<'_>,
@@ -317,9 +324,8 @@ impl Progress {
                 Answer::NotMine | Answer::Found(_) | Answer::Emit(..) => {}
             }
             self.waiting.rotate_left(1);
-            if let [.., last] = &mut self.waiting {
-                *last = Waiting::default();
-            }
+            let [.., last] = &mut self.waiting;
+            *last = Waiting::default();
         }
     }
 

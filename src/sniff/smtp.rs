@@ -24,7 +24,8 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
             Some(evidence) => Answer::Emit(evidence, at, 0),
             None => Answer::NeedMore,
         },
-        Stop::Binary => said.evidence().map_or(Answer::NotMine, Answer::Found),
+        Stop::Binary if said.is_certain() => said.evidence().map_or(Answer::NotMine, Answer::Found),
+        Stop::Binary => Answer::NotMine,
         Stop::Short => Answer::NeedMore,
     }
 }
@@ -34,7 +35,8 @@ pub(super) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
     let client = openings.client;
     if client.is_empty() {
         let greeting = greeting(openings.server).filter(|_| is_smtp(openings.server));
-        return greeting.map(|host| Evidence::Smtp(Smtp { greeting: Some(host), ..Smtp::default() }));
+        return greeting
+            .map(|host| Evidence::Smtp(Smtp { greeting: Some(host), ..Smtp::default() }));
     }
     if !openings.emitted && !FIRST.iter().any(|verb| may_begin(client, verb)) {
         return None;
@@ -42,6 +44,7 @@ pub(super) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
     let mut said = Said::new(openings);
     match said.read() {
         Stop::NotMine => None,
+        Stop::Binary if !said.is_certain() => None,
         _ => said.evidence(),
     }
 }
@@ -152,7 +155,7 @@ impl<'a> Said<'a> {
         }
         let size = std::str::from_utf8(split_word(argument).0).ok().and_then(|n| n.parse().ok());
         match size {
-            Some(size) if self.lines.skip(size) => None,
+            Some(size) if self.lines.pass(size) => None,
             Some(_) => Some(Stop::Short),
             None => Some(Stop::Binary),
         }
@@ -161,6 +164,12 @@ impl<'a> Said<'a> {
     fn has_news(&self) -> bool {
         let Smtp { greeting: _, hello, sender, recipients } = &self.smtp;
         hello.is_some() || sender.is_some() || !recipients.is_empty()
+    }
+
+    /// More was read than one word that other protocols could have by chance.
+    fn is_certain(&self) -> bool {
+        let Smtp { greeting, hello: _, sender, recipients } = &self.smtp;
+        greeting.is_some() || sender.is_some() || !recipients.is_empty()
     }
 
     fn evidence(self) -> Option<Evidence> {
@@ -224,11 +233,8 @@ fn domain(path: &[u8]) -> Option<Box<str>> {
     let domain = path.get(local..)?.strip_prefix(b"@").filter(|_| local > 0)?;
     let end = domain.iter().position(|b| matches!(b, b'>' | b' ')).unwrap_or(domain.len());
     let (domain, rest) = domain.split_at_checked(end)?;
-    let closed = match (close, rest) {
-        (Some(_), [b'>'] | [b'>', b' ', ..]) => true,
-        (None, [] | [b' ', ..]) => true,
-        _ => false,
-    };
+    let closed =
+        matches!((close, rest), (Some(_), [b'>'] | [b'>', b' ', ..]) | (None, [] | [b' ', ..]));
     host_name(domain).filter(|_| closed)
 }
 
@@ -249,3 +255,104 @@ const MAX_LINE: usize = 12_288;
 
 /// Domains of one envelope: those of a mailing list are as many as its readers, and the first few name the vendor as well.
 const MAX_RECIPIENTS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sniff::{Patterns, Progress, Wants};
+
+    /// Every answer, with the sides growing in steps, and what is left at the end.
+    fn read(client: &[u8], server: &[u8], step: usize) -> (Vec<Smtp>, Wants) {
+        let (mut progress, mut seen) = (Progress::default(), Vec::new());
+        let mut out = |evidence| match evidence {
+            Evidence::Smtp(smtp) => seen.push(smtp),
+            other => panic!("{other:?}"),
+        };
+        let mut wants = Wants::More;
+        for end in (0..client.len()).step_by(step).skip(1).chain([client.len()]) {
+            let openings = Openings::new(client.get(..end).unwrap(), server, Patterns::NONE);
+            wants = progress.stream(&openings, &mut out);
+        }
+        if wants == Wants::More {
+            progress.end(&Openings::new(client, server, Patterns::NONE), &mut out);
+        }
+        (seen, wants)
+    }
+
+    fn names(names: &[&str]) -> Vec<Box<str>> {
+        names.iter().map(|name| Box::from(*name)).collect()
+    }
+
+    #[test]
+    fn each_envelope_is_an_answer_and_bodies_are_passed_over() {
+        let client = "EHLO desk.acme.com\r\nMAIL FROM:<me@acme.com> SIZE=9\r\nRCPT TO:<a@zendesk.com>\r\n\
+            rcpt to: <b@zendesk.com>\r\nRCPT TO:<c@help.example>\r\nDATA\r\nRCPT TO:<x@body.example>\r\n..\r\n.\r\n\
+            MAIL FROM:<>\r\nRCPT TO:<d@two.example>\r\nBDAT 26 LAST\r\nRCPT TO:<y@body.example>QUIT\r\n";
+        let client = client.replace("..\r\n.", "..\r\n \r\n.");
+        let server = b"220-mx.zendesk.com ESMTP\r\n220 hi\r\n250 ok\r\n";
+        for step in [1, 2, 7, 50, 1_000] {
+            let (seen, wants) = read(client.as_bytes(), server, step);
+            assert_eq!(
+                seen,
+                [
+                    Smtp {
+                        greeting: Some("mx.zendesk.com".into()),
+                        hello: Some("desk.acme.com".into()),
+                        sender: Some("acme.com".into()),
+                        recipients: names(&["zendesk.com", "help.example"]),
+                    },
+                    Smtp { recipients: names(&["two.example"]), ..Smtp::default() },
+                ],
+                "{step}"
+            );
+            assert_eq!(wants, Wants::More);
+        }
+    }
+
+    #[test]
+    fn a_local_part_never_leaves() {
+        for (path, expected) in [
+            ("<me@acme.com>", Some("acme.com")),
+            ("<me@acme.com> ORCPT=rfc822;you@other.example", Some("acme.com")),
+            ("me@acme.com", Some("acme.com")),
+            ("<\"a@b > c\"@acme.com>", Some("acme.com")),
+            ("<\"a\\\"@secret.example\"@acme.com>", Some("acme.com")),
+            ("<@one.example,@two.example:me@acme.com>", Some("acme.com")),
+            ("<@one.example:\"a:b@c\"@acme.com>", Some("acme.com")),
+            ("<j\u{f6}rg@b\u{fc}cher.example>", Some("b\u{fc}cher.example")),
+            ("<me+tag=x/y@acme.com>", Some("acme.com")),
+            ("<>", None),
+            ("<Postmaster>", None),
+            ("<secret>@acme.com", None),
+            ("<a@secret.example>@acme.com", None),
+            ("<a@secret@acme.com>", None),
+            ("a@secret@acme.com", None),
+            ("<@acme.com>", None),
+            ("<\"secret@acme.com>", None),
+            ("<\"secret\"x@acme.com>", None),
+            ("<a b@acme.com>", None),
+            ("<me@[192.0.2.1]>", None),
+            ("<me@acme.com", None),
+            ("<a,b@acme.com>", None),
+        ] {
+            assert_eq!(domain(path.as_bytes()).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_mail_is_left_alone() {
+        let (seen, _) = read(b"EHLO a\r\nAUTH LOGIN\r\nbWU=\r\nc2VjcmV0\r\nQUIT\r\n", b"", 3);
+        assert_eq!(seen, [Smtp { hello: Some("a".into()), ..Smtp::default() }]);
+        for client in ["EHLO\r\n", "MAIL for you\r\n", "HALP\r\n", "EHLO a\u{1}\r\n"] {
+            assert_eq!(
+                read(client.as_bytes(), b"hi\r\n", 1),
+                (Vec::new(), Wants::Nothing),
+                "{client:?}"
+            );
+        }
+        let lists = "RCPT TO:<a@b.example>\r\n".repeat(3)
+            + &(0..200).map(|n| format!("RCPT TO:<a@n{n}.example>\r\n")).collect::<String>();
+        let (seen, _) = read(lists.as_bytes(), b"", 1_000);
+        assert_eq!(seen.first().map(|smtp| smtp.recipients.len()), Some(MAX_RECIPIENTS));
+    }
+}

@@ -81,22 +81,16 @@ fn version4(openings: &Openings<'_>) -> Request {
     if port == 0 || high == 0 && low == 0 {
         return Request::Other;
     }
-    let mut target = None;
-    for text in [true, high == 0 && low < 0x100].iter().filter(|wanted| **wanted).enumerate() {
-        let rest = reader.rest();
-        let Some(end) = rest.iter().take(MAX_TEXT).position(|&b| b == 0) else {
-            let text = rest.iter().all(|&b| is_user(b)) && rest.len() < MAX_TEXT;
-            return if text { Request::Begun } else { Request::Other };
-        };
-        let Some(value) = reader.take(end) else { return Request::Begun };
-        if !value.iter().all(|&b| is_user(b)) {
-            return Request::Other;
-        }
-        reader.u8();
-        if text.0 == 1 {
-            target = named(value, port);
-        }
+    if let Err(request) = text4(&mut reader) {
+        return request;
     }
+    let target = match (high, low) {
+        (0, ..0x100) => match text4(&mut reader) {
+            Ok(host) => named(host, port),
+            Err(request) => return request,
+        },
+        _ => None,
+    };
     let server = match openings.server {
         [] | [0] => Reply::Begun,
         [0, 0x5a, rest @ ..] if rest.len() < 6 => Reply::Begun,
@@ -106,6 +100,20 @@ fn version4(openings: &Openings<'_>) -> Request {
     };
     let client = openings.client.len() - reader.rest().len();
     Request::Whole(Asked { target, client, server })
+}
+
+/// Text that ends with an octet of 0.
+fn text4<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Request> {
+    let rest = reader.rest();
+    let head = rest.get(..rest.len().min(MAX_TEXT)).unwrap_or_default();
+    let end = head.iter().position(|&b| b == 0);
+    let text = head.get(..end.unwrap_or(head.len())).unwrap_or_default();
+    if !text.iter().all(|&b| is_user(b)) || end.is_none() && head.len() == MAX_TEXT {
+        return Err(Request::Other);
+    }
+    let end = end.ok_or(Request::Begun)?;
+    reader.take(end + 1);
+    Ok(text)
 }
 
 /// RFC 1928, and RFC 1929 for user and password. GSSAPI hides what follows.
@@ -130,7 +138,9 @@ fn version5(openings: &Openings<'_>) -> Request {
     };
     let password = match reader.rest() {
         [] => return Request::Begun,
-        [PASSWORD_VERSION, ..] if methods.contains(&PASSWORD) && method != Some(NO_AUTHENTICATION) => {
+        [PASSWORD_VERSION, ..]
+            if methods.contains(&PASSWORD) && method != Some(NO_AUTHENTICATION) =>
+        {
             reader.u8();
             if reader.vector8().and(reader.vector8()).is_none() {
                 return Request::Begun;

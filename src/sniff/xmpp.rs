@@ -1,14 +1,17 @@
 //! TLS that begins inside XMPP (RFC 6120 section 5.4).
 
-use super::line::{TLS, may_begin, tls_at};
+use super::line::{is_text, may_begin, tls_at};
 use super::{Answer, NOT_YET, Openings};
 
 /// Looks for the client's `<starttls/>` behind the head of its stream.
 pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
     let client = openings.client;
     if client.is_empty() {
-        return match tls_at(openings.server) {
-            Some(at) if is_stream(openings.server) => Answer::Inside(None, 0, at),
+        let server = openings.server;
+        return match tls_at(server) {
+            Some(at) if is_stream(server) && said(b"<proceed", server.get(..at)) => {
+                Answer::Inside(None, 0, at)
+            }
             _ => Answer::NeedMore,
         };
     }
@@ -16,12 +19,12 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
         return Answer::NotMine;
     }
     match tls_at(client) {
-        Some(at) if is_stream(client) && asks_for_tls(client.get(..at).unwrap_or_default()) => {
+        Some(at) if is_stream(client) && said(b"<starttls", client.get(..at)) => {
             Answer::Inside(None, at, tls_at(openings.server).unwrap_or(NOT_YET))
         }
         Some(_) => Answer::NotMine,
         None if client.len() > HEAD && !is_stream(client) => Answer::NotMine,
-        None if client.iter().any(|&b| matches!(b, 0 | TLS)) => Answer::NotMine,
+        None if !client.iter().all(|&b| is_text(b)) => Answer::NotMine,
         None => Answer::NeedMore,
     }
 }
@@ -32,9 +35,10 @@ fn is_stream(text: &[u8]) -> bool {
     HEADS.iter().any(|begin| head.starts_with(begin)) && holds(head, b"etherx.jabber.org/streams")
 }
 
-fn asks_for_tls(text: &[u8]) -> bool {
-    let after = |tag: &[u8]| text.windows(tag.len()).rposition(|w| w == tag);
-    after(b"<starttls").and_then(|at| text.get(at..)).is_some_and(|rest| holds(rest, b">"))
+fn said(tag: &[u8], text: Option<&[u8]>) -> bool {
+    let text = text.unwrap_or_default();
+    let tag = memchr::memmem::rfind(text, tag).and_then(|at| text.get(at..));
+    tag.is_some_and(|tag| tag.contains(&b'>'))
 }
 
 fn holds(text: &[u8], word: &[u8]) -> bool {
