@@ -6,6 +6,10 @@ use crate::count::{Kind, Row, Rows};
 /// How often sniffing may start again inside what a sniffer found: PROXY, then SOCKS or CONNECT, then STARTTLS.
 pub const MAX_DEPTH: u8 = 3;
 
+/// Depths whose server may be late at the same time; the server of a third is not heard. PROXY, the outermost of the usual
+/// three, has no answer.
+const MAX_WAITING: usize = 2;
+
 /// What the flow is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
@@ -22,11 +26,11 @@ pub enum Wants {
 pub struct Progress {
     /// Two bits a row of the table: no more asked with the sides as given, no more asked with the sides swapped.
     refused: u64,
-    /// Where this depth begins in the openings, by the sides as given.
-    client_at: u32,
-    server_at: u32,
+    /// Where this depth begins in the openings, by the sides as given; no opening is longer than 16 bits can tell.
+    client_at: u16,
+    server_at: u16,
     /// Depths at which the server's word is still to come, the outermost first.
-    waiting: [Waiting; MAX_DEPTH as usize],
+    waiting: [Waiting; MAX_WAITING],
     state: State,
     depth: u8,
     /// Row of the sniffer that answered last, and one; 0 for none.
@@ -285,22 +289,21 @@ impl Progress {
         let server = from(openings.server, self.server_at);
         let (client, server) = if swapped { (server, client) } else { (client, server) };
         // What the server has said belongs to a depth further out.
-        let server = if self.is_waiting() { &[] } else { server };
+        let server = if self.server_is_late() { &[] } else { server };
         let emitted = self.marks & EMITTED != 0;
         Openings { client, server, emitted, patterns: openings.patterns }
     }
 
-    fn is_waiting(&self) -> bool {
+    const fn server_is_late(&self) -> bool {
         matches!(self.waiting, [Waiting { row: 1.., .. }, ..])
     }
 
     /// The client went on before the server's part of this depth was there.
     fn wait(&mut self, row: usize, swapped: bool) {
         let at = if swapped { self.server_at } else { self.client_at };
-        let free = self.waiting.iter_mut().find(|waiting| waiting.row == 0);
-        if let (Some(free), Ok(client_at)) = (free, u16::try_from(at)) {
+        if let Some(free) = self.waiting.iter_mut().find(|waiting| waiting.row == 0) {
             let (row, emitted) = (to_u8(row + 1), self.marks & EMITTED != 0);
-            *free = Waiting { client_at, row, emitted };
+            *free = Waiting { client_at: at, row, emitted };
         }
     }
 
@@ -313,7 +316,7 @@ impl Progress {
             } else {
                 (openings.client, openings.server, self.server_at)
             };
-            let (client, server) = (from(client, client_at.into()), from(server, server_at));
+            let (client, server) = (from(client, client_at), from(server, server_at));
             let view = Openings { client, server, emitted, patterns: openings.patterns };
             let sniffer = table.get(usize::from(row - 1)).map(|sniffer| sniffer.over);
             let Some(Over::Stream { sniff, .. }) = sniffer else { return };
@@ -331,8 +334,8 @@ impl Progress {
 
     fn advance(&mut self, swapped: bool, client: usize, server: usize) {
         let (client, server) = if swapped { (server, client) } else { (client, server) };
-        let at = |before: u32, more: usize| {
-            before.saturating_add(u32::try_from(more).unwrap_or(u32::MAX))
+        let at = |before: u16, more: usize| {
+            before.saturating_add(u16::try_from(more).unwrap_or(u16::MAX))
         };
         self.client_at = at(self.client_at, client);
         self.server_at = at(self.server_at, server);
@@ -427,8 +430,8 @@ fn to_u8(row: usize) -> u8 {
     u8::try_from(row).unwrap_or(u8::MAX)
 }
 
-fn from(opening: &[u8], at: u32) -> &[u8] {
-    usize::try_from(at).ok().and_then(|at| opening.get(at..)).unwrap_or_default()
+fn from(opening: &[u8], at: u16) -> &[u8] {
+    opening.get(usize::from(at)..).unwrap_or_default()
 }
 
 // Bits of `Progress::marks`.
