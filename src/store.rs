@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, params};
 
-use self::schema::{migrate, put};
+use self::schema::{migrate, put, put_names};
 pub use self::writer::Writer;
 
 crate::rows! {
@@ -80,6 +80,15 @@ impl Store {
         rows.collect::<Result<_, _>>().map_err(Error::from)
     }
 
+    /// Rows of `name`, key and value: of more than [`MAX_NAMES`] those that last longest.
+    pub fn names(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut select = self
+            .connection
+            .prepare("SELECT key, value FROM name ORDER BY until DESC, key LIMIT ?1")?;
+        let rows = select.query_map([MAX_NAMES], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<_, _>>().map_err(Error::from)
+    }
+
     /// Messages for `sink` after row `after`, oldest first.
     pub fn fetch(&self, sink: &str, after: i64, limit: u32) -> Result<Vec<Stored>, Error> {
         let mut select = self.connection.prepare_cached(
@@ -100,7 +109,7 @@ impl Store {
 
     /// All batches in one transaction.
     pub fn commit(&mut self, batches: &[Batch]) -> Result<(), Error> {
-        self.commit_group(batches, &[], &[])
+        self.commit_group(batches, &[], &[], None)
     }
 
     fn commit_group(
@@ -108,8 +117,12 @@ impl Store {
         batches: &[Batch],
         delivered: &[i64],
         attempted: &[i64],
+        names: Option<(&[NameRow], i64)>,
     ) -> Result<(), Error> {
         let transaction = self.connection.transaction()?;
+        if let Some((names, now)) = names {
+            put_names(&transaction, names, now)?;
+        }
         for batch in batches {
             put(&transaction, batch)?;
         }
@@ -188,6 +201,18 @@ pub struct UsageKey {
     pub tenant: String,
     pub role: String,
 }
+
+/// A row of the table `name`: what DNS taught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameRow {
+    pub key: String,
+    pub value: String,
+    /// Seconds since the epoch by packet time, after which it is worth nothing.
+    pub until: i64,
+}
+
+/// Names read at a start; a campus has fewer.
+const MAX_NAMES: u32 = 500_000;
 
 /// A message for one sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -410,6 +435,40 @@ mod tests {
         let (store, damaged) = Store::open(&path).unwrap();
         assert_eq!(damaged, Some(folder.path().join("a.db.damaged-3")));
         assert!(store.windows().unwrap().is_empty());
+    }
+
+    #[test]
+    fn names_are_kept_until_they_run_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let row = |key: &str, until| NameRow { key: key.into(), value: "[]".into(), until };
+        let (writer, _answers) = Store::open(&path).unwrap().0.start(16, Cells::new()).unwrap();
+        assert!(writer.keep_names(vec![row("cname/a", 100), row("cname/b", 300)], 50));
+        assert!(writer.keep_names(vec![row("cname/c", 200), row("cname/b", 400)], 50));
+        writer.close();
+        let keys = |store: &Store| -> Vec<String> {
+            store.names().unwrap().into_iter().map(|(key, _)| key).collect()
+        };
+        let (store, _) = Store::open(&path).unwrap();
+        assert_eq!(keys(&store), ["cname/b", "cname/c", "cname/a"], "those that last come first");
+        let (writer, _answers) = store.start(16, Cells::new()).unwrap();
+        assert!(writer.keep_names(Vec::new(), 201));
+        writer.close();
+        assert_eq!(keys(&Store::open(&path).unwrap().0), ["cname/b"]);
+    }
+
+    #[test]
+    fn a_store_of_the_first_schema_is_brought_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (mut store, _) = Store::open(&path).unwrap();
+        store.commit(&[batch(1)]).unwrap();
+        let back = "DROP TABLE name; UPDATE meta SET value = '1' WHERE key = 'schema'";
+        store.connection.execute_batch(back).unwrap();
+        drop(store);
+        let (store, aside) = Store::open(&path).unwrap();
+        assert_eq!((store.names().unwrap().len(), aside), (0, None));
+        assert_eq!(store.windows().unwrap().len(), 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::alert::{Cases, FlowFacts, Raised, Sighting};
 use crate::decode::Endpoint;
 use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{Delta, Ends};
-use crate::identity::names::Names;
+use crate::identity::names::{self, Names};
 use crate::identity::{ClientKind, Identity, Privacy, VantageKind, community_id};
 use crate::policy;
 use crate::sniff::Evidence;
@@ -81,6 +81,17 @@ impl Collector {
             self.cases.versions(rules.catalog.version(), &rules.policy_version);
             self.now_in_force = rules;
         }
+    }
+
+    /// What DNS taught since the last call, at most `limit` rows. Addresses of machines inside would tell clients by their
+    /// names: unless clients are shown by their address, only those outside are kept.
+    pub fn changed_names(&mut self, limit: usize) -> Vec<names::Row> {
+        let rules = self.now_in_force.clone();
+        let plain = self.identity.privacy() == Privacy::Address;
+        let at = self.seen.clock();
+        self.names.take_changed(limit, at, |address| {
+            plain || !(names::is_inside(address) || rules.policy.is_grouped(address))
+        })
     }
 
     /// Takes one update of `worker`.

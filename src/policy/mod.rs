@@ -61,6 +61,11 @@ impl Policy {
         self.groups.longest(address).unwrap_or(&self.other)
     }
 
+    /// Whether an address lies in a network of a declared group.
+    pub fn is_grouped(&self, address: IpAddr) -> bool {
+        self.groups.longest(address).is_some()
+    }
+
     /// Vendor id and tenant (`None`: it has none to tell apart) that `[own]` declares for a host.
     pub fn own_name(&self, host: &str) -> Option<(&Arc<str>, Option<&Arc<str>>)> {
         self.own.name(host)

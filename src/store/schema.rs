@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::{Batch, Error, Letter, UsageKey};
+use super::{Batch, Error, Letter, NameRow, UsageKey};
 
 /// Brings the file to the schema that this program knows.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
@@ -63,6 +63,21 @@ pub(super) fn put(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), ru
     Ok(())
 }
 
+/// Writes names, and forgets those that have run out at `now` (seconds since the epoch).
+pub(super) fn put_names(
+    transaction: &Transaction<'_>,
+    names: &[NameRow],
+    now: i64,
+) -> Result<(), rusqlite::Error> {
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO name (key, value, until) VALUES (?1, ?2, ?3)")?;
+    for NameRow { key, value, until } in names {
+        insert.execute(params![key, value, until])?;
+    }
+    transaction.prepare_cached("DELETE FROM name WHERE until < ?1")?.execute([now])?;
+    Ok(())
+}
+
 /// Step n brings the schema from version n to n + 1.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE usage (
@@ -78,4 +93,7 @@ const MIGRATIONS: &[&str] = &["
         UNIQUE (sink, event)
     ) STRICT;
     CREATE INDEX outbox_order ON outbox (sink, id);
+", "
+    CREATE TABLE name (key TEXT PRIMARY KEY, value TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX name_until ON name (until);
 "];

@@ -7,7 +7,7 @@ use std::sync::mpsc::{
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Answer, Batch, Counter, Error, Reply, Store, Stored, Trimmed};
+use super::{Answer, Batch, Counter, Error, NameRow, Reply, Store, Stored, Trimmed};
 use crate::count::Cells;
 
 /// The way to the store's thread; it ends when [`Writer::close`] is called or the last clone is dropped.
@@ -45,6 +45,12 @@ impl Writer {
     /// These messages were acknowledged. False where the queue is full.
     pub fn delivered(&self, ids: Vec<i64>) -> bool {
         self.requests.try_send(Request::Delivered(ids)).is_ok()
+    }
+
+    /// Keeps names, and forgets those that have run out at `now` (seconds since the epoch by packet time). False where the queue
+    /// is full: they are lost, and learned again.
+    pub fn keep_names(&self, names: Vec<NameRow>, now: i64) -> bool {
+        self.requests.try_send(Request::Names(names, now)).is_ok()
     }
 
     /// These messages were tried in vain. A count that is lost in a full queue is no harm.
@@ -100,8 +106,9 @@ impl Store {
                         Err(TryRecvError::Disconnected) => stop = true,
                     }
                 }
-                let Group { batches, delivered, attempted, .. } = &group;
-                let committed = self.commit_group(batches, delivered, attempted);
+                let Group { batches, delivered, attempted, names, now, .. } = &group;
+                let names = now.map(|now| (&**names, now));
+                let committed = self.commit_group(batches, delivered, attempted, names);
                 cells.add(if committed.is_ok() { Counter::Commits } else { Counter::Failures }, 1);
                 match &committed {
                     // Told once: it is tried again many times a second, and counted each time.
@@ -154,6 +161,7 @@ enum Request {
     Commit(Box<Batch>),
     Delivered(Vec<i64>),
     Attempted(Vec<i64>),
+    Names(Vec<NameRow>, i64),
     Read(Read),
     Stop,
 }
@@ -170,6 +178,9 @@ struct Group {
     batches: Vec<Batch>,
     delivered: Vec<i64>,
     attempted: Vec<i64>,
+    names: Vec<NameRow>,
+    /// Where names are written: what has run out by then goes.
+    now: Option<i64>,
     reads: Vec<Read>,
 }
 
@@ -180,6 +191,10 @@ impl Group {
             Request::Commit(batch) => self.batches.push(*batch),
             Request::Delivered(ids) => self.delivered.extend(ids),
             Request::Attempted(ids) => self.attempted.extend(ids),
+            Request::Names(names, now) => {
+                self.names.extend(names);
+                self.now = self.now.max(Some(now));
+            }
             Request::Read(read) => self.reads.push(read),
             Request::Stop => return true,
         }
@@ -187,7 +202,8 @@ impl Group {
     }
 
     const fn writes(&self) -> bool {
-        !(self.batches.is_empty() && self.delivered.is_empty() && self.attempted.is_empty())
+        let none = self.batches.is_empty() && self.delivered.is_empty();
+        !(none && self.attempted.is_empty() && self.now.is_none())
     }
 }
 

@@ -25,7 +25,7 @@ use crate::decode::Endpoint;
 use crate::sniff::DnsMessage;
 use crate::time::{DAY, Time};
 
-pub use self::rows::Row;
+pub use self::rows::{Row, is_inside};
 pub use self::vantage::Position;
 
 /// `[dns]`.

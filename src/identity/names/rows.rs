@@ -20,6 +20,17 @@ pub struct Row {
     pub until: Time,
 }
 
+/// Whether an address can be a client's by its range: private, shared, link-local, unique local, loopback (RFC 6890).
+pub fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets().first() == Some(&100) && v4.to_bits() >> 22 & 3 == 1;
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
 /// What changed since it was last taken.
 #[derive(Debug, Default)]
 pub struct Changed {

@@ -357,6 +357,16 @@ fn names_survive_in_rows_without_clients() {
 }
 
 #[test]
+fn addresses_inside_are_told_by_their_range() {
+    for inside in ["10.0.0.1", "192.168.1.1", "100.64.0.1", "100.127.255.1", "fd00::1", "fe80::1"] {
+        assert!(is_inside(ip(inside)), "{inside}");
+    }
+    for outside in ["100.63.0.1", "100.128.0.1", "198.18.1.11", "2001:db8::1", "216.198.53.1"] {
+        assert!(!is_inside(ip(outside)), "{outside}");
+    }
+}
+
+#[test]
 fn all_tables_stay_within_their_memory() {
     let mut names = Names::new(&Options { max_mib: 1, ..Options::default() });
     for i in 0..6_000u32 {

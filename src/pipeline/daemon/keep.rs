@@ -1,9 +1,10 @@
-//! Usages as rows of the store, and back.
+//! Usages and names as rows of the store, and back.
 
 use crate::alert::Event;
 use crate::alert::event::What;
+use crate::identity::names;
 use crate::signature::Role;
-use crate::store::UsageKey;
+use crate::store::{NameRow, UsageKey};
 use crate::usage::{Inventory, Key, Usage};
 
 /// Rows of the store for usages that changed.
@@ -38,6 +39,16 @@ pub fn usages(rows: &[(UsageKey, String)]) -> Vec<(Key, Usage)> {
         tracing::warn!("store: {} usages cannot be read", rows.len() - usages.len());
     }
     usages
+}
+
+/// Rows of the store for what DNS taught.
+pub fn names(rows: Vec<names::Row>) -> Vec<NameRow> {
+    let row = |row: names::Row| NameRow {
+        key: row.key,
+        value: row.value,
+        until: i64::try_from(row.until.secs()).unwrap_or(i64::MAX),
+    };
+    rows.into_iter().map(row).collect()
 }
 
 fn row_key(key: &Key) -> UsageKey {

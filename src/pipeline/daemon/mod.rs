@@ -53,6 +53,8 @@ pub struct Daemon {
     collector: Collector,
     feed: Feed,
     outbox: Outbox,
+    /// For names, which go by no sink.
+    writer: Writer,
     desk: Arc<Desk>,
     sinks: Arc<Sinks>,
     captured: Arc<Cells<capture::Counter>>,
@@ -115,7 +117,7 @@ impl Daemon {
             .build()?;
         let shown = Sinks::new();
         metrics.provide(shown.clone());
-        let outbox = Outbox::start(sinks, writer, answers, runtime.handle());
+        let outbox = Outbox::start(sinks, writer.clone(), answers, runtime.handle());
         let feed = Feed::start(
             source,
             Decoder::new(&config.decode),
@@ -149,6 +151,7 @@ impl Daemon {
             collector,
             feed,
             outbox,
+            writer,
             desk,
             sinks: shown,
             captured,
@@ -228,6 +231,7 @@ impl Daemon {
         if second.is_multiple_of(SAVE_SECONDS) && !self.outbox.is_behind() {
             let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
             self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
+            self.keep_names();
         }
         if second.is_multiple_of(HEARTBEAT_SECONDS) || second == 1 {
             self.heartbeat();
@@ -238,6 +242,14 @@ impl Daemon {
         if lives {
             // The packet loop and this one are both alive: only then the supervisor hears of it.
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+
+    fn keep_names(&mut self) {
+        let rows = self.collector.changed_names(SAVED_AT_ONCE);
+        if !rows.is_empty() {
+            let now = self.collector.seen.clock().secs() as i64;
+            self.writer.keep_names(keep::names(rows), now);
         }
     }
 
@@ -254,6 +266,7 @@ impl Daemon {
 
     fn end(mut self) -> Result<(), Box<dyn std::error::Error>> {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.keep_names();
         let result = self.feed.join();
         loop {
             let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
@@ -262,6 +275,8 @@ impl Daemon {
             }
             self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
         }
+        // The outbox waits for the store's thread only where nobody else can still write.
+        drop(self.writer);
         // Sinks that are up get what was raised last; what they do not take in time stays in the store.
         self.outbox.settle(&mut self.collector.cases);
         for _ in 0..LAST_LOOKS {
@@ -321,6 +336,10 @@ fn open_store(
         tracing::warn!("store: the case `{key}` cannot be read and is left out");
     }
     collector.inventory.restore(keep::usages(&store.usages()?));
+    let unread = collector.names.restore(store.names()?);
+    if unread > 0 {
+        tracing::warn!("store: {unread} names cannot be read");
+    }
     Ok(store.start(STORE_QUEUE, cells)?)
 }
 
