@@ -6,6 +6,7 @@
 mod again;
 mod bounds;
 mod cases;
+mod clients;
 mod configuration;
 #[path = "../doses/mod.rs"]
 mod doses;

@@ -26,7 +26,7 @@ scene_smtp-starttls() {
 scene_imap-starttls() { within_protocol imap mail.acme.example 143; }
 scene_pop3-starttls() { within_protocol pop3 mail.acme.example 110 -tls1_2; }
 scene_ldap-starttls() {
-  LDAPTLS_CACERT="$TMP/ca.pem" at_client ldapsearch -x -ZZ -H ldap://directory.acme.example -b "" -s base
+  LDAPTLS_CACERT="$TMP/ca.pem" at_desk ldapsearch -x -ZZ -H ldap://directory.acme.example -b "" -s base
 }
 scene_xmpp-starttls() { within_protocol xmpp chat.acme.example 5222 -xmpphost chat.acme.example; }
 scene_postgresql-tls() {
@@ -34,7 +34,10 @@ scene_postgresql-tls() {
     sslrootcert=$TMP/ca.pem gssencmode=disable" -c "select 1"
 }
 
-mail() { at_client swaks --server mx.freshdesk.com --helo desk.acme.example --hide-all "$@"; }
+# Clients that ask for the name of their own machine.
+at_desk() { at_client unshare --uts bash -c 'hostname localhost && exec "$@"' - "$@"; }
+
+mail() { at_desk swaks --server mx.freshdesk.com --helo desk.acme.example --hide-all "$@"; }
 
 # within_protocol PROTOCOL HOST PORT [SWITCH...]: says goodbye as soon as TLS stands.
 within_protocol() {
