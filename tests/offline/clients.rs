@@ -23,7 +23,22 @@ const NAMED: &[(&str, &str, &str, &[&str])] = &[
     ("ech-doh", "198.18.1.43:443", "quic_sni", &["cloudflare-ech.com"; 2]),
     ("hello-retry", "198.18.1.47:443", "tls_sni", &["acme.kayako.com"]),
     ("dns-over-tls", "198.18.1.46:853", "tls_sni", &["cloudflare-dns.com"]),
+    ("http-proxy", "198.18.1.48:3128", "tls_sni", &["acme.helpjuice.com"]),
     ("http-proxy", "198.18.1.48:3128", "http_host", &["news.example"; 2]),
+    ("socks4", "198.18.1.48:1080", "tls_sni", &["acme.helpjuice.com"]),
+    ("socks4", "198.18.1.48:1080", "http_host", &["news.example"]),
+    ("socks5", "198.18.1.48:1080", "tls_sni", &["acme.helpjuice.com", "acme.zendesk.com"]),
+    ("socks5", "198.18.1.48:1081", "http_host", &["news.example"]),
+    ("proxy-protocol", "198.18.1.55:443", "tls_sni", &["acme.helpjuice.com"; 2]),
+    ("smtp-plain", "198.18.1.50:25", "smtp", &["mx.freshdesk.com"; 2]),
+    ("smtp-plain", "198.18.1.50:25", "smtp", &["acme.freshdesk.com"; 2]),
+    ("smtp-plain", "198.18.1.50:25", "smtp", &["supplier.zendesk.com"]),
+    ("smtp-starttls", "198.18.1.50:25", "tls_sni", &["mx.freshdesk.com"; 2]),
+    ("imap-starttls", "198.18.1.51:143", "tls_sni", &["mail.acme.example"]),
+    ("pop3-starttls", "198.18.1.51:110", "tls_sni", &["mail.acme.example"]),
+    ("ldap-starttls", "198.18.1.52:389", "tls_sni", &["directory.acme.example"]),
+    ("xmpp-starttls", "198.18.1.53:5222", "tls_sni", &["chat.acme.example"]),
+    ("postgresql-tls", "198.18.1.54:5432", "tls_sni", &["tickets-db.acme.example"]),
 ];
 
 /// Captures with real ECH, and the server that took it. The other flows there have none, or GREASE.
@@ -61,6 +76,25 @@ fn every_name_that_a_client_said_is_known() {
         }
     }
     assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn who_writes_to_whom_and_with_what_password_is_not_told() {
+    for (capture, secrets) in [
+        ("smtp-plain", &["jane", "doe", "support", "help", "jobs"][..]),
+        ("smtp-starttls", &["jane", "doe", "support"][..]),
+        ("socks5", &["jane", "secret"][..]),
+    ] {
+        let file = format!("tests/captures/{capture}.pcap");
+        let octets = std::fs::read(&file).unwrap();
+        let told = saastap(&["--config", DEFAULTS, "read", "--flows", &file]).well();
+        let told = told.replace("acme.helpjuice.com", "").replace("\"helpjuice", "");
+        for secret in secrets {
+            let shown = octets.windows(secret.len()).any(|w| w == secret.as_bytes());
+            assert!(shown || capture == "smtp-starttls", "{capture} does not hold {secret}");
+            assert!(!told.contains(secret), "{capture} tells {secret}: {told}");
+        }
+    }
 }
 
 #[test]
