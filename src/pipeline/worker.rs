@@ -46,8 +46,10 @@ pub struct Probe {
     guesses: u8,
     /// An HTTP/1 request was read: later ones are looked at where a segment starts with a method.
     http: bool,
-    /// Datagrams are still looked at.
+    /// Datagrams are not looked at any more.
     done: bool,
+    /// A datagram with payload was looked at.
+    spoke: bool,
 }
 
 crate::rows! {
@@ -257,6 +259,7 @@ impl<O: Outlet> Worker<O> {
             last: flow.last,
             end,
             sight: match flow.progress.sight {
+                Sight::Pending if flow.progress.spoke => Sight::Foreign,
                 Sight::Pending => Sight::Empty,
                 sight => sight,
             },

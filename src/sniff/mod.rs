@@ -2,6 +2,7 @@
 
 mod database;
 pub mod dns;
+mod dtls;
 mod evidence;
 pub mod http;
 mod ldap;
@@ -88,6 +89,7 @@ pub const SNIFFERS: &[Sniffer] = &[
         help: "TLS ClientHello in QUIC Initials",
         over: Over::Datagrams(quic::step),
     },
+    Sniffer { name: "dtls", help: "DTLS ClientHello", over: Over::Datagrams(dtls::step) },
 ];
 
 /// One row of [`SNIFFERS`].
@@ -140,6 +142,8 @@ pub struct State {
     pub word: u32,
     /// How often keys were tried, and one; 0 while nothing looked like QUIC.
     pub tried: u8,
+    /// A record of DTLS was seen.
+    pub dtls: bool,
     /// A bound of the sniffer bit in this step.
     pub limited: bool,
     /// What was found in this step was said by the client, and that is the side given as the server's.
@@ -152,6 +156,7 @@ pub struct State {
 #[derive(Debug)]
 pub enum Kept {
     Quic(quic::Assembly),
+    Dtls(dtls::Flight),
 }
 
 impl Kept {
@@ -160,6 +165,7 @@ impl Kept {
         size_of::<Self>()
             + match self {
                 Self::Quic(assembly) => assembly.octets(),
+                Self::Dtls(flight) => flight.octets(),
             }
     }
 
@@ -167,6 +173,7 @@ impl Kept {
     const fn sniffer(&self) -> &'static str {
         match self {
             Self::Quic(_) => "quic",
+            Self::Dtls(_) => "dtls",
         }
     }
 
@@ -174,6 +181,7 @@ impl Kept {
     fn cut_short(&self) -> (Option<Evidence>, bool) {
         match self {
             Self::Quic(assembly) => assembly.cut_short(),
+            Self::Dtls(flight) => flight.cut_short(),
         }
     }
 }

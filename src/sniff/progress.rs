@@ -76,7 +76,7 @@ impl Progress {
 
     /// Over datagrams: something began that further datagrams shall complete, and that must not wait for ever.
     pub const fn is_waiting(&self) -> bool {
-        self.state.tried > 0 || self.state.kept.is_some()
+        self.state.tried > 0 || self.state.dtls || self.state.kept.is_some()
     }
 
     /// The flow ends, or its time or room for sniffing does: what is certain of bytes that were cut short. `More` is never
@@ -235,7 +235,7 @@ impl Progress {
                 Answer::Emit(evidence, ..) => {
                     self.answered(row, swapped);
                     self.state.kept = None;
-                    self.state.tried = 0;
+                    (self.state.tried, self.state.dtls) = (0, false);
                     self.refused = !both(straight(row));
                     out(evidence);
                     return Wants::More;

@@ -41,6 +41,19 @@ pub(crate) fn client_hello(sni: Option<&str>, key_share: usize) -> Vec<u8> {
     [&[1], &len[1..], &body].concat()
 }
 
+/// These in every order.
+pub(super) fn orders<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
+    if of.len() < 2 {
+        return vec![of.to_vec()];
+    }
+    let with_first = |first: usize| {
+        let mut others = of.to_vec();
+        let first = others.remove(first);
+        orders(&others).into_iter().map(move |rest| [vec![first.clone()], rest].concat())
+    };
+    (0..of.len()).flat_map(with_first).collect()
+}
+
 fn vector16(data: &[u8]) -> Vec<u8> {
     [&u16::try_from(data.len()).unwrap().to_be_bytes(), data].concat()
 }
@@ -103,6 +116,11 @@ fn samples() -> Vec<Sample> {
         Sample {
             sniffer: "quic",
             bytes: sealed::initials(sealed::V1, b"12345678", &client_hello(Some("acme.zendesk.com"), 32), 1200).remove(0),
+            name: "acme.zendesk.com",
+        },
+        Sample {
+            sniffer: "dtls",
+            bytes: dtls::tests::datagram(0, Some("acme.zendesk.com")),
             name: "acme.zendesk.com",
         },
     ]

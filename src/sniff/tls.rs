@@ -56,6 +56,16 @@ pub(super) fn message_cut_short(begun: &[u8], carrier: Carrier) -> Option<Eviden
     Some(Evidence::Tls(ClientHello { carrier, ..hello }))
 }
 
+/// Reads the body of a ClientHello whose length its carrier told.
+pub(super) fn body(body: &[u8], carrier: Carrier) -> Option<ClientHello> {
+    frame(body).map(|hello| ClientHello { carrier, ..hello })
+}
+
+/// What the beginning of such a body says for certain.
+pub(super) fn body_cut_short(begun: &[u8], carrier: Carrier) -> Option<ClientHello> {
+    named(begun).map(|hello| ClientHello { carrier, ..hello })
+}
+
 /// As much of a hello as is there, if its server name is.
 fn named(body: &[u8]) -> Option<ClientHello> {
     let mut reader = Reader::new(body);

@@ -61,6 +61,7 @@ impl<O: Outlet> Worker<O> {
         }
         let Some(flow) = self.table.flow_mut(slot) else { return };
         let from_client = sender == flow.client();
+        flow.progress.spoke = true;
         let found = &mut self.found;
         let wants =
             flow.progress.progress.datagram(from_client, segment.payload, &mut |evidence| {

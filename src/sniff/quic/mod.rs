@@ -118,19 +118,15 @@ impl Assembly {
 }
 
 fn read(state: &mut State, from_client: bool, initial: &Initial<'_>) -> Answer {
-    let mut kept = state.kept.take();
-    let assembly = match kept.as_deref_mut() {
-        Some(Kept::Quic(assembly)) => {
+    let assembly = match state.kept.take().map(|kept| *kept) {
+        Some(Kept::Quic(mut assembly)) => {
             if assembly.from_client == from_client {
                 assembly.add(state, initial);
             }
             assembly
         }
-        None => match Assembly::begin(state, from_client, initial) {
-            Some(assembly) => {
-                let Kept::Quic(assembly) = &mut **kept.insert(Box::new(Kept::Quic(assembly)));
-                assembly
-            }
+        _ => match Assembly::begin(state, from_client, initial) {
+            Some(assembly) => assembly,
             None if state.tried > MAX_KEYS => return Answer::NotMine,
             None => return Answer::NeedMore,
         },
@@ -139,7 +135,7 @@ fn read(state: &mut State, from_client: bool, initial: &Initial<'_>) -> Answer {
     match assembly.message() {
         Message::Whole(hello) => Answer::Found(Evidence::Tls(hello)),
         Message::Begun if assembly.initials < MAX_INITIALS => {
-            state.kept = kept;
+            state.kept = Some(Box::new(Kept::Quic(assembly)));
             Answer::NeedMore
         }
         Message::Begun => {

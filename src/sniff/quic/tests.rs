@@ -6,7 +6,7 @@ use proptest::test_runner::RngSeed;
 use super::keys::{CLIENT, Secrets};
 use super::sealed::{Seal, V1, V2, crypto, initials, varint};
 use super::*;
-use crate::sniff::tests::client_hello;
+use crate::sniff::tests::{client_hello, orders};
 use crate::sniff::{ClientHello, Counter, Openings, Patterns, Progress, Wants};
 
 const DCID: &[u8] = b"\x83\x94\xc8\xf0\x3e\x51\x57\x08";
@@ -72,18 +72,6 @@ fn named(datagrams: &[Vec<u8>]) {
     let mut read = Read::default();
     assert_eq!(read.all(datagrams), Wants::Met);
     read.is_named();
-}
-
-fn orders<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
-    if of.len() < 2 {
-        return vec![of.to_vec()];
-    }
-    let with_first = |first: usize| {
-        let mut others = of.to_vec();
-        let first = others.remove(first);
-        orders(&others).into_iter().map(move |rest| [vec![first.clone()], rest].concat())
-    };
-    (0..of.len()).flat_map(with_first).collect()
 }
 
 /// RFC 9001 appendix A.1 and RFC 9369 appendix A.1.
