@@ -51,7 +51,7 @@ pub(super) fn step(state: &mut State, from_client: bool, datagram: &[u8]) -> Ans
 /// A client whose Initials could be opened, until its hello is whole.
 #[derive(Debug)]
 pub struct Assembly {
-    keys: Keys,
+    keys: Box<Keys>,
     version: &'static Version,
     /// Of which the keys are made.
     dcid: Box<[u8]>,
@@ -64,7 +64,7 @@ pub struct Assembly {
 impl Assembly {
     /// Octets of memory that it takes beside itself.
     pub(super) const fn octets(&self) -> usize {
-        self.handshake.octets() + self.dcid.len()
+        size_of::<Keys>() + self.dcid.len() + self.handshake.octets()
     }
 
     /// What is certain of the hello when nothing more comes, and whether the side given as the client's said it.
@@ -146,13 +146,13 @@ fn read(state: &mut State, from_client: bool, initial: &Initial<'_>) -> Answer {
     }
 }
 
-fn derive(state: &mut State, version: &Version, dcid: &[u8]) -> Option<Keys> {
+fn derive(state: &mut State, version: &Version, dcid: &[u8]) -> Option<Box<Keys>> {
     if state.tried > MAX_KEYS {
         return None;
     }
     state.tried += 1;
     state.limited |= state.tried > MAX_KEYS;
-    Keys::client(version, dcid)
+    Keys::client(version, dcid).map(Box::new)
 }
 
 /// Opens an Initial and takes what it carries; `None` where these are not its keys.
