@@ -74,6 +74,38 @@ fn three_workers() {
     holds_its_sum(TIGHT_WORKERS, &ran);
 }
 
+#[test]
+fn fragments_whose_rest_never_comes() {
+    // Of 1,400 octets; 8,192 may wait, and 16 MiB hold somewhat more.
+    let beginnings = 40_000;
+    let mut told = 0;
+    let write = |stdin: &mut dyn Write| {
+        let mut bytes = pcap();
+        for flow in 0..beginnings {
+            let from = bytes.len();
+            record(&mut bytes, u64::from(flow) * 10, flow, (1, SYN), &[0; 1_380]);
+            let ip = from + 16;
+            bytes[ip + 4..ip + 6].copy_from_slice(&(flow as u16).to_be_bytes());
+            bytes[ip + 6] = 0x20; // more fragments follow
+            if bytes.len() > 1 << 18 {
+                if stdin.write_all(&bytes).is_err() {
+                    return;
+                }
+                bytes.clear();
+            }
+        }
+        let _ = stdin.write_all(&bytes);
+    };
+    let lines = |some: &[u8]| told += some.iter().filter(|b| **b == b'\n').count();
+    let ran = saastap_drained(&["--config", DEFAULTS, "read", "--flows", "-"], write, lines);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    // Those that still waited at the end are told with what there is of them.
+    assert_eq!(told, 8_192);
+    assert!(ran.err.contains("31808 fragmented datagrams were given up"), "{}", ran.err);
+    assert!(ran.err.contains("mend: raise decode.fragment_pool_mib"), "{}", ran.err);
+    holds_its_sum(DEFAULTS, &ran);
+}
+
 /// Peak memory, without what the program takes to read next to nothing, against the sum of `saastap check`.
 fn holds_its_sum(config: &str, ran: &Ran) {
     let check = saastap(&["--config", config, "check"]).well();
@@ -127,11 +159,7 @@ impl Flood {
     }
 
     fn write(&self, stdin: &mut dyn Write) {
-        // pcap, microseconds, LINKTYPE_RAW.
-        let mut bytes = Vec::new();
-        for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101] {
-            bytes.extend(word.to_le_bytes());
-        }
+        let mut bytes = pcap();
         let mut turn = 0_u64;
         for round in 0..=u8::from(self.again) {
             for flow in 0..self.flows {
@@ -154,6 +182,12 @@ impl Flood {
         }
         let _ = stdin.write_all(&bytes);
     }
+}
+
+/// The head of a pcap file: microseconds, LINKTYPE_RAW.
+fn pcap() -> Vec<u8> {
+    let head = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101];
+    head.into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
 const SYN: u8 = 0x02;
