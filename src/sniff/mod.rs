@@ -12,7 +12,7 @@ mod patterns;
 mod pieces;
 mod progress;
 mod proxy_protocol;
-pub(crate) mod quic;
+pub mod quic;
 mod reader;
 mod smtp;
 mod socks;

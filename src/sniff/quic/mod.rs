@@ -11,8 +11,8 @@ mod keys;
 mod packet;
 mod version;
 
-#[cfg(test)]
-pub(crate) mod sealed;
+#[cfg(any(test, fuzzing))]
+pub mod sealed;
 #[cfg(test)]
 mod tests;
 

@@ -1,16 +1,18 @@
-//! Makes Initials as a client sends them, for tests: packets with frames of their choice, protected as the version wants.
+//! Makes Initials as a client sends them, for tests and fuzzing: packets with frames of their choice, protected as the version wants.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a broken packet of its own is a broken test
 
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey, quic};
 
 use super::keys::{CLIENT, Secrets};
 use super::version::Version;
 
-pub(crate) const V1: u32 = 1;
-pub(crate) const V2: u32 = 0x6b33_43cf;
+pub const V1: u32 = 1;
+pub const V2: u32 = 0x6b33_43cf;
 
 /// What a packet is to look like. `keys_of` is the connection ID of which the keys are made: the client's first one.
 #[derive(Clone, Debug)]
-pub(crate) struct Seal<'a> {
+pub struct Seal<'a> {
     pub version: u32,
     pub keys_of: &'a [u8],
     pub dcid: &'a [u8],
@@ -27,7 +29,7 @@ pub(crate) struct Seal<'a> {
 
 impl<'a> Seal<'a> {
     /// A client's first packet under `dcid`.
-    pub(crate) fn first(version: u32, dcid: &'a [u8]) -> Self {
+    pub fn first(version: u32, dcid: &'a [u8]) -> Self {
         Self {
             version,
             keys_of: dcid,
@@ -42,7 +44,7 @@ impl<'a> Seal<'a> {
     }
 
     /// The Initial with these frames, padded so that it has `size` octets or as many as it needs.
-    pub(crate) fn initial(&self, frames: &[u8], size: usize) -> Vec<u8> {
+    pub fn initial(&self, frames: &[u8], size: usize) -> Vec<u8> {
         let version = Version::of(self.version).unwrap();
         let mut token = varint(self.token.len() as u64);
         token.extend(self.token);
@@ -78,7 +80,7 @@ impl<'a> Seal<'a> {
     }
 
     /// A packet that nobody here can read: an Initial (0), 0-RTT (1), Handshake (2) or Retry (3).
-    pub(crate) fn opaque(&self, kind: u8, len: usize) -> Vec<u8> {
+    pub fn opaque(&self, kind: u8, len: usize) -> Vec<u8> {
         let version = Version::of(self.version).unwrap();
         let mut packet =
             self.header(version.initial + (kind << 4), if kind == 0 { &[0] } else { &[] });
@@ -101,7 +103,7 @@ impl<'a> Seal<'a> {
 }
 
 /// A CRYPTO frame with these octets of the handshake.
-pub(crate) fn crypto(handshake: &[u8], range: std::ops::Range<usize>) -> Vec<u8> {
+pub fn crypto(handshake: &[u8], range: std::ops::Range<usize>) -> Vec<u8> {
     let mut frame = vec![6];
     frame.extend(varint(range.start as u64));
     frame.extend(varint(range.len() as u64));
@@ -110,7 +112,7 @@ pub(crate) fn crypto(handshake: &[u8], range: std::ops::Range<usize>) -> Vec<u8>
 }
 
 /// The handshake in Initials of `size` octets, each with one CRYPTO frame, as plain clients send it.
-pub(crate) fn initials(version: u32, dcid: &[u8], handshake: &[u8], size: usize) -> Vec<Vec<u8>> {
+pub fn initials(version: u32, dcid: &[u8], handshake: &[u8], size: usize) -> Vec<Vec<u8>> {
     let each = size - 60;
     let starts = (0..handshake.len()).step_by(each).enumerate();
     starts
@@ -123,7 +125,7 @@ pub(crate) fn initials(version: u32, dcid: &[u8], handshake: &[u8], size: usize)
         .collect()
 }
 
-pub(crate) fn varint(value: u64) -> Vec<u8> {
+pub fn varint(value: u64) -> Vec<u8> {
     match value {
         0..0x40 => vec![value as u8],
         0x40..0x4000 => (0x4000 | value as u16).to_be_bytes().into(),
