@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 
 use saastap::capture::{self, Next};
 use saastap::count::Cells;
+use saastap::decode::Decoder;
 use saastap::sniff::quic::sealed::{self, Seal};
 use saastap::sniff::{Answer, Evidence, Openings, Over, Patterns, SNIFFERS, Sniffer, State};
 
@@ -113,28 +114,25 @@ fn file(data: &[u8]) {
     let path = format!("/proc/self/fd/{descriptor}").into();
     let options = capture::Options::default();
     let Ok(mut source) = capture::open_files(&[path], &options, Cells::new()) else { return };
-    let mut decoder = decoder();
+    let mut decoder = Decoder::new(&saastap::decode::Options::default());
     let mut before = saastap::time::Time::ZERO;
     loop {
         match source.next() {
             Ok(Next::Frame(frame)) => {
                 assert!(frame.time >= before, "time runs backwards");
                 before = frame.time;
-                decoder(&frame);
+                if let Ok(segment) = decoder.decode(&frame) {
+                    assert!(segment.payload.len() <= MAX_DATAGRAM.max(frame.bytes.len()));
+                }
             }
-            Ok(Next::Tick(_)) => {}
+            Ok(Next::Tick(at)) => while decoder.overdue(at).is_some() {},
             Ok(Next::End) | Err(_) => return,
         }
     }
 }
 
-fn decoder() -> impl FnMut(&capture::Frame<'_>) {
-    |frame| {
-        if let Ok(segment) = saastap::decode::decode(frame) {
-            assert!(segment.payload.len() <= frame.bytes.len());
-        }
-    }
-}
+/// What IP can put together.
+const MAX_DATAGRAM: usize = 65_535;
 
 fn row(name: &str) -> &'static Sniffer {
     SNIFFERS.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no sniffer {name}"))

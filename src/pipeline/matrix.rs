@@ -1,16 +1,21 @@
 //! The mutation matrix: every kind of hello, cut, reordered and doubled, in every encapsulation, seen from one side or both,
 //! still gives its name. Pairwise over the dimensions, and complete over cuts for one encapsulation.
 
+mod scene;
+
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use self::scene::{ends, payload_len, scene};
+use super::reader::{Taker, read};
 use super::update::{Update, What};
 use super::worker::{Moment, Worker};
-use crate::capture::{Frame, Link};
+use crate::capture::{self, Frame, Link, Next, Source};
 use crate::decode::wrap::Wrap;
-use crate::decode::{self, Decoder};
-use crate::flow;
-use crate::sniff::quic::sealed::{self, Seal};
+use crate::decode::{self, Decoder, Segment};
+use crate::flow::{self, Duplicates};
+use crate::sniff::quic::sealed;
 use crate::sniff::{Carrier, Evidence};
 use crate::time::Time;
 
@@ -115,7 +120,7 @@ fn pairwise_over_all_dimensions() {
     let wraps = wraps();
     let mut wanting = pairs();
     let all = wanting.len();
-    let (mut random, mut cells) = (Random(0x5eed), 0);
+    let (mut random, mut cells, mut failed) = (Random(0x5eed), 0, Vec::new());
     while !wanting.is_empty() {
         // Of some random cells, the one that shows most pairs that were not seen yet.
         let candidates = (0..24).map(|_| sizes().map(|size| random.below(size)));
@@ -138,9 +143,12 @@ fn pairwise_over_all_dimensions() {
         let seen = names(&frames);
         let expected = (carrier(hello), NAME.to_owned());
         let told = (hello, cut, order, copies, wrap, tap, v6);
-        assert!(!seen.is_empty() && seen.iter().all(|one| *one == expected), "{told:?}: {seen:?}");
+        if seen.is_empty() || seen.iter().any(|one| *one != expected) {
+            failed.push(format!("{told:?}: {seen:?}"));
+        }
     }
-    assert!(all > 2_000 && cells > 400, "{all} pairs in {cells} cells");
+    assert!(failed.is_empty(), "{} of {cells}:\n{}", failed.len(), failed.join("\n"));
+    assert!(all > 1_700 && cells > 400, "{all} pairs in {cells} cells");
 }
 
 #[test]
@@ -159,7 +167,8 @@ fn complete_over_cuts_for_one_encapsulation() {
 
 #[test]
 fn an_incomplete_hello_gives_no_name() {
-    let frames = scene(Hello::PostQuantum, &|_, _| vec![40], Order::Kept, Copies::One, Tap::Both, false);
+    let frames =
+        scene(Hello::PostQuantum, &|_, _| vec![40], Order::Kept, Copies::One, Tap::Both, false);
     // Without its second segment; the matrix would show a test that finds names wherever it looks.
     let without: Vec<_> = frames.iter().filter(|frame| frame.len() < 1_000).cloned().collect();
     assert!(without.len() + 1 == frames.len() && names(&without).is_empty());
@@ -201,215 +210,8 @@ impl Random {
     }
 }
 
-/// A handshake message of type ClientHello (RFC 8446 section 4.1.2).
-fn message(share: usize, chromium: bool) -> Vec<u8> {
-    let mut extensions = Vec::new();
-    let mut extension = |kind: u16, data: &[u8]| {
-        extensions.extend(kind.to_be_bytes());
-        extensions.extend(vector16(data));
-    };
-    if chromium {
-        extension(0x2a2a, &[]);
-        extension(0xfe0d, &[&[0, 0, 1, 0, 1, 7, 0, 32][..], &[5; 32], &[0, 144], &[6; 144]].concat());
-    }
-    extension(51, &vec![0xab; share]);
-    extension(0, &vector16(&[&[0][..], &vector16(NAME.as_bytes())].concat()));
-    extension(16, &vector16(b"\x02h2\x08http/1.1"));
-    extension(43, &[2, 3, 4]);
-    if chromium {
-        extension(0x1a1a, &[0]);
-    }
-    let mut body = vec![3, 3];
-    body.extend([7; 32]);
-    body.push(32);
-    body.extend([8; 32]);
-    body.extend([0, 4, 0x13, 1, 0x13, 2, 1, 0]);
-    body.extend(vector16(&extensions));
-    let len = u32::try_from(body.len()).unwrap().to_be_bytes();
-    [&[1], &len[1..], &body].concat()
-}
-
-fn vector16(data: &[u8]) -> Vec<u8> {
-    [&u16::try_from(data.len()).unwrap().to_be_bytes(), data].concat()
-}
-
-fn records(message: &[u8], size: usize) -> Vec<u8> {
-    message.chunks(size).flat_map(|part| [&[22, 3, 1][..], &vector16(part)].concat()).collect()
-}
-
-/// What the client's stream holds.
-fn stream(hello: Hello) -> Vec<u8> {
-    match hello {
-        Hello::PostQuantum => records(&message(1_216, false), 16_384),
-        Hello::Chromium => records(&message(1_250, true), 16_384),
-        Hello::TwoRecords => records(&message(400, false), 300),
-        Hello::ManyRecords => records(&message(100, true), 48),
-        Hello::Classic | Hello::Quic(..) => records(&message(32, false), 16_384),
-    }
-}
-
-fn payload_len(hello: Hello) -> usize {
-    stream(hello).len()
-}
-
-/// Places at which `len` octets with the name at `name` are cut.
-fn ends(cut: Cut, len: usize, name: usize) -> Vec<usize> {
-    match cut {
-        Cut::Whole => Vec::new(),
-        Cut::Middle => vec![len / 2],
-        Cut::FirstOctet => vec![1],
-        Cut::LastOctet => vec![len - 1],
-        Cut::InName => vec![name + 3],
-        Cut::Every(size) => (1..).map(|n| n * size).take_while(|at| *at < len).collect(),
-    }
-}
-
-fn ranges(cuts: &[usize], len: usize) -> Vec<std::ops::Range<usize>> {
-    let mut from = 0;
-    let mut ranges: Vec<_> =
-        cuts.iter().filter(|at| **at < len).map(|at| std::mem::replace(&mut from, *at)..*at).collect();
-    ranges.push(from..len);
-    ranges
-}
-
-/// Where the name begins in `bytes`; in the middle where a record's end cuts it.
-fn place(bytes: &[u8]) -> usize {
-    bytes.windows(NAME.len()).position(|w| w == NAME.as_bytes()).unwrap_or(bytes.len() / 2)
-}
-
-/// The conversation as plain Ethernet frames.
-fn scene(
-    hello: Hello,
-    cut: &dyn Fn(usize, usize) -> Vec<usize>,
-    order: Order,
-    copies: Copies,
-    tap: Tap,
-    v6: bool,
-) -> Vec<Vec<u8>> {
-    let mut said = match hello {
-        Hello::Quic(version, initials) => datagrams(version, initials, cut, v6),
-        _ => segments(&stream(hello), cut, v6),
-    };
-    match order {
-        Order::Kept => {}
-        Order::Reversed => said.reverse(),
-        Order::Rotated => said.rotate_left(1),
-        Order::Overtaken => said.rotate_right(1),
-    }
-    said = match copies {
-        Copies::One => said,
-        Copies::Twice => said.into_iter().flat_map(|frame| [frame.clone(), frame]).collect(),
-        Copies::Again => [&said[..], &said].concat(),
-    };
-    let tcp = carrier(hello) == Carrier::Tcp;
-    let shaken = tcp && tap != Tap::WithoutHandshake;
-    let answered = tap != Tap::ClientAlone;
-    let mut frames = Vec::new();
-    if shaken {
-        frames.push(segment(true, SYN, ISN, 0, b"", v6));
-        if answered {
-            frames.push(segment(false, SYN | ACK, 7_000, ISN + 1, b"", v6));
-        }
-        frames.push(segment(true, ACK, ISN + 1, 7_001, b"", v6));
-    }
-    frames.append(&mut said);
-    if answered && tcp {
-        frames.push(segment(false, ACK, 7_001, ISN + 1, b"\x15\x03\x03\x00\x02\x02\x28", v6));
-    } else if answered {
-        frames.push(ip(false, 17, &udp(false, &[0x40; 60]), v6));
-    }
-    frames
-}
-
-/// Initial sequence number: the stream wraps within the hello.
-const ISN: u32 = u32::MAX - 100;
-
-const SYN: u8 = 2;
-const ACK: u8 = 16;
-
-fn segments(stream: &[u8], cut: &dyn Fn(usize, usize) -> Vec<usize>, v6: bool) -> Vec<Vec<u8>> {
-    let cuts = cut(stream.len(), place(stream));
-    let frame = |range: std::ops::Range<usize>| {
-        let sequence = (ISN + 1).wrapping_add(range.start as u32);
-        segment(true, ACK, sequence, 7_001, &stream[range], v6)
-    };
-    ranges(&cuts, stream.len()).into_iter().map(frame).collect()
-}
-
-/// The hello in Initials of one third, half or all of it each; the frames of one Initial go from its end to its beginning.
-fn datagrams(
-    version: u32,
-    initials: usize,
-    cut: &dyn Fn(usize, usize) -> Vec<usize>,
-    v6: bool,
-) -> Vec<Vec<u8>> {
-    let hello = message([32, 1_216, 2_400][initials - 1], initials > 1);
-    let each = hello.len().div_ceil(initials);
-    let numbered = (0..).zip(ranges(&(1..initials).map(|n| n * each).collect::<Vec<_>>(), hello.len()));
-    let packets = numbered.map(|(number, range): (u32, _)| {
-        let part = &hello[range.clone()];
-        let frames: Vec<u8> = ranges(&cut(part.len(), place(part)), part.len())
-            .into_iter()
-            .rev()
-            .flat_map(|inner| {
-                let mut frame =
-                    sealed::crypto(&hello, range.start + inner.start..range.start + inner.end);
-                // A PING between, and padding, as clients do that shuffle.
-                frame.extend([1, 0, 0]);
-                frame
-            })
-            .collect();
-        let seal = Seal { number, ..Seal::first(version, b"matrixid") };
-        ip(true, 17, &udp(true, &seal.initial(&frames, 1_200)), v6)
-    });
-    packets.collect()
-}
-
-fn udp(from_client: bool, payload: &[u8]) -> Vec<u8> {
-    let ports: [u16; 2] = if from_client { [50_123, 443] } else { [443, 50_123] };
-    let len = u16::try_from(8 + payload.len()).unwrap();
-    [&[ports[0], ports[1], len, 0].map(u16::to_be_bytes).concat(), payload].concat()
-}
-
-fn segment(
-    from_client: bool,
-    flags: u8,
-    sequence: u32,
-    acknowledgment: u32,
-    payload: &[u8],
-    v6: bool,
-) -> Vec<u8> {
-    let ports: [u16; 2] = if from_client { [50_123, 443] } else { [443, 50_123] };
-    let mut tcp = ports.map(u16::to_be_bytes).concat();
-    tcp.extend(sequence.to_be_bytes());
-    tcp.extend(acknowledgment.to_be_bytes());
-    tcp.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
-    tcp.extend(payload);
-    ip(from_client, 6, &tcp, v6)
-}
-
-fn ip(from_client: bool, protocol: u8, inside: &[u8], v6: bool) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8];
-    let (client, server) = (1, 2);
-    let (from, to) = if from_client { (client, server) } else { (server, client) };
-    if v6 {
-        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-        frame.extend(u16::try_from(inside.len()).unwrap().to_be_bytes());
-        frame.extend([protocol, 64]);
-        for last in [from, to] {
-            frame.extend([0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
-        }
-    } else {
-        frame.extend([8, 0, 0x45, 0]);
-        frame.extend(u16::try_from(20 + inside.len()).unwrap().to_be_bytes());
-        frame.extend([0, 0, 0, 0, 64, protocol, 0, 0]);
-        for last in [from, to] {
-            frame.extend([198, 51, 100, last]);
-        }
-    }
-    frame.extend(inside);
-    frame
-}
+/// As the decoder has it.
+const MAX_PARTS: usize = 128;
 
 /// All frames in an encapsulation; `None` where it cannot carry them.
 fn wrapped(frames: &[Vec<u8>], wrap: Option<Wrap>) -> Option<Vec<Vec<u8>>> {
@@ -417,7 +219,8 @@ fn wrapped(frames: &[Vec<u8>], wrap: Option<Wrap>) -> Option<Vec<Vec<u8>>> {
     let mut all = Vec::new();
     for frame in frames {
         let carried = wrap.wrap(frame);
-        if carried.is_empty() {
+        // Of more parts than the decoder holds of one datagram the rest is dropped, and counted.
+        if carried.is_empty() || carried.len() > MAX_PARTS {
             return None;
         }
         all.extend(carried);
@@ -425,28 +228,15 @@ fn wrapped(frames: &[Vec<u8>], wrap: Option<Wrap>) -> Option<Vec<Vec<u8>>> {
     Some(all)
 }
 
-/// The names that the frames give, by decoder and worker.
+/// The names that the frames give, by reader, decoder and worker.
 fn names(frames: &[Vec<u8>]) -> Vec<(Carrier, String)> {
+    let options = flow::Options::default();
+    let mut worker = Worker::new(&options, Vec::<Update>::new());
     let mut decoder = Decoder::new(&decode::Options::default());
-    let mut worker = Worker::new(&flow::Options::default(), Vec::<Update>::new());
-    let mut at = Time::from_secs(1_700_000_000);
-    let mut moment = Moment { at, ordinal: 0 };
-    for (number, bytes) in (1..).zip(frames) {
-        at = at.plus(Duration::from_micros(300));
-        moment = Moment { at, ordinal: number };
-        let wire_len = u32::try_from(bytes.len()).unwrap();
-        let frame =
-            Frame { time: at, number, link: Link::ETHERNET, interface: 0, wire_len, bytes };
-        if let Ok(segment) = decoder.decode(&frame) {
-            worker.segment(moment, number, &segment);
-        }
-    }
-    while let Some((number, segment)) = decoder.overdue(Time::MAX) {
-        if let Ok(segment) = segment {
-            worker.segment(moment, number, &segment);
-        }
-    }
-    worker.finish(moment);
+    let mut duplicates = Duplicates::new(&options);
+    let mut source = Frames { frames: frames.iter(), number: 0 };
+    let stop = AtomicBool::new(false);
+    read(&mut source, &mut worker, &mut decoder, &mut duplicates, &stop, |_| ()).unwrap();
     let said = worker.outlet.iter().filter_map(|update| match &update.what {
         What::Evidence(both) => match &both.1 {
             Evidence::Tls(hello) => Some((hello.carrier, hello.sni.as_deref()?.to_owned())),
@@ -455,4 +245,43 @@ fn names(frames: &[Vec<u8>]) -> Vec<(Carrier, String)> {
         _ => None,
     });
     said.collect()
+}
+
+/// Frames, one each 300 microseconds.
+struct Frames<'a> {
+    frames: std::slice::Iter<'a, Vec<u8>>,
+    number: u64,
+}
+
+impl Source for Frames<'_> {
+    fn next(&mut self) -> Result<Next<'_>, capture::Error> {
+        let Some(bytes) = self.frames.next() else { return Ok(Next::End) };
+        self.number += 1;
+        let time = Time::from_secs(1_700_000_000).plus(Duration::from_micros(300 * self.number));
+        let wire_len = u32::try_from(bytes.len()).unwrap();
+        let (number, link) = (self.number, Link::ETHERNET);
+        Ok(Next::Frame(Frame { time, number, link, interface: 0, wire_len, bytes }))
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+impl Taker for Worker<Vec<Update>> {
+    fn segment(&mut self, moment: Moment, frame: u64, segment: &Segment<'_>) {
+        Self::segment(self, moment, frame, segment);
+    }
+
+    fn tick(&mut self, moment: Moment) {
+        Self::tick(self, moment, true);
+    }
+
+    fn finish(&mut self, moment: Moment) {
+        Self::finish(self, moment);
+    }
 }

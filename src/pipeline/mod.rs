@@ -7,6 +7,8 @@ mod daemon;
 mod dns_line;
 mod feed;
 mod judge;
+#[cfg(test)]
+mod matrix;
 mod name;
 mod offline;
 mod reader;
