@@ -120,7 +120,7 @@ impl Collector {
                 self.keep(worker, slot, record);
             }
             What::Counts(both) => {
-                self.name_by_dns(&mut record, at.minus(FIRST_REPORT), at);
+                self.name_by_dns(&mut record, (at.minus(FIRST_REPORT), at), at);
                 self.count(&mut record, &both.1, at);
                 self.keep(worker, slot, record);
             }
@@ -224,13 +224,15 @@ impl Collector {
     }
 
     /// A flow without a name of its own has the one under which its client, or else anybody, asked for its server.
-    fn name_by_dns(&mut self, record: &mut Record, began: Time, at: Time) {
+    /// It began between two times.
+    fn name_by_dns(&mut self, record: &mut Record, (began, until): (Time, Time), at: Time) {
         if !record.wants_dns() {
             return;
         }
         let ends = record.ends;
         let server = ends.server.ip.ip();
-        let candidates = self.names.of_flow(ends.client.ip.ip(), server, began);
+        let client = ends.client.ip.ip();
+        let candidates = self.names.of_flow_within(client, server, began, until);
         let Some(candidates) = candidates else { return };
         match resolve(&self.now_in_force, &self.names, candidates, at) {
             Resolved::Decided(candidate, judged) => {
@@ -259,7 +261,7 @@ impl Collector {
         record.ends = ended.ends;
         // What never carried payload was no use of anything.
         if ended.sight != Sight::Empty {
-            self.name_by_dns(record, ended.start, ended.last);
+            self.name_by_dns(record, (ended.start, ended.start), ended.last);
         }
         self.count(record, &ended.delta, ended.last);
         let seen = if record.is_named() {

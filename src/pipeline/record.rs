@@ -251,8 +251,7 @@ impl Record {
             signature: contact.map(|c| c.verdict.signature.clone()),
             confidence: contact.map(|c| c.verdict.confidence),
             chain: match contact {
-                Some(contact) if !contact.chain.is_empty() => contact.chain.clone(),
-                Some(contact) if contact.name.via != Via::Dns => Vec::new(),
+                Some(contact) if contact.name.via != Via::Dns => contact.chain.clone(),
                 _ => std::mem::take(&mut self.chain),
             },
             candidates: std::mem::take(&mut self.candidates),

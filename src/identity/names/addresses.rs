@@ -25,6 +25,8 @@ pub struct Held {
     pub name: Arc<str>,
     /// The names from the question to the owner of the address, without the question.
     pub chain: Arc<[Arc<str>]>,
+    /// When the address was first given for the name, without a break since.
+    pub since: Time,
     pub expires: Time,
     /// A resolver asked, on behalf of anybody.
     pub for_all: bool,
@@ -43,10 +45,11 @@ impl<K: Eq + Hash> Addresses<K> {
         self.0.change(key, |holders| holders.note(held, at))
     }
 
-    /// The names whose time has not run out, the one learned last first, and whether they are all.
-    pub fn names(&self, key: &K, at: Time) -> (Vec<&Held>, bool) {
+    /// The names that were known before `until` and had not run out at `at`, the one learned last first, and whether they
+    /// are all.
+    pub fn names(&self, key: &K, at: Time, until: Time) -> (Vec<&Held>, bool) {
         let Some(holders) = self.0.get(key) else { return (Vec::new(), true) };
-        let live = holders.held.iter().filter(|held| held.expires >= at);
+        let live = holders.held.iter().filter(|held| held.expires >= at && held.since <= until);
         (live.collect(), holders.crowded < at)
     }
 
@@ -65,6 +68,9 @@ impl Holders {
         if let Some(known) = self.held.iter().find(|known| known.name == held.name) {
             // Another asker's shorter rest of a TTL takes nothing away.
             held.expires = held.expires.max(known.expires);
+            if known.expires >= at {
+                held.since = known.since;
+            }
             held.for_all |= known.for_all;
             new = held.expires.secs() / 3_600 > known.expires.secs() / 3_600;
         }

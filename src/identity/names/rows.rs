@@ -83,7 +83,7 @@ impl Names {
     ) -> Vec<Row> {
         let mut rows = Vec::new();
         for address in take(&mut self.changed.addresses, limit) {
-            let (held, _) = self.servers.names(&address, at);
+            let (held, _) = self.servers.names(&address, at, at);
             let until = held.iter().map(|held| held.expires).max().unwrap_or(Time::ZERO);
             if !public(address) || until < at.plus(WORTH_KEEPING) {
                 continue;
@@ -117,6 +117,7 @@ impl Names {
                 let held = Held {
                     name: answer::host(&row.name)?,
                     chain: row.chain.into(),
+                    since: Time::ZERO,
                     expires: Time::from_secs(row.until),
                     for_all: row.for_all,
                 };
