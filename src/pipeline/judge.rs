@@ -59,7 +59,7 @@ pub fn judge(rules: &Rules, names: &Names, host: &str, at: Time) -> Option<Judge
         verdict.tenant = Some(host.strip_suffix('.').unwrap_or(host).to_lowercase().into());
     }
     let relation = if rules.policy.is_own_domain(host) {
-        Relation::Own
+        reached(rules, &verdict)
     } else if shared {
         // Others lead to the target too: who they are says nothing about this host.
         rules.policy.relation(&verdict.vendor.id, verdict.tenant.as_deref())
@@ -124,8 +124,20 @@ fn common(judged: Vec<Option<Judged>>, one: bool) -> Option<Option<Judged>> {
 fn relation(rules: &Rules, names: &Names, host: &str, verdict: &Verdict, at: Time) -> Relation {
     let declared = rules.policy.relation(&verdict.vendor.id, verdict.tenant.as_deref());
     let foreign = declared == Relation::Foreign;
-    let reached = |owner: &Arc<str>| rules.policy.is_own_domain(owner);
-    if foreign && names.owners(host, at).iter().any(reached) { Relation::Own } else { declared }
+    let ours = |owner: &Arc<str>| rules.policy.is_own_domain(owner);
+    if foreign && names.owners(host, at).iter().any(ours) {
+        reached(rules, verdict)
+    } else {
+        declared
+    }
+}
+
+/// A host of ours leads to the tenant: tables and policy are to know it too.
+fn reached(rules: &Rules, verdict: &Verdict) -> Relation {
+    if let Some(tenant) = &verdict.tenant {
+        rules.policy.reach(&verdict.vendor.id, tenant);
+    }
+    Relation::Own
 }
 
 /// Whether a host of this verdict is an instance, and not something that many instances share.

@@ -81,7 +81,12 @@ impl Policy {
         self.own.relation(vendor, tenant)
     }
 
-    /// Whether `[own]` names a tenant or a host of this vendor.
+    /// Notes that a host of an own domain leads to this tenant: from now on it is `own`.
+    pub fn reach(&self, vendor: &Arc<str>, tenant: &Arc<str>) {
+        self.own.reach(vendor, tenant);
+    }
+
+    /// Whether `[own]` names a tenant or a host of this vendor, or a host of an own domain leads to one.
     pub fn has_own(&self, vendor: &str) -> bool {
         self.own.has(vendor)
     }

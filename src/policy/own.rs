@@ -1,7 +1,7 @@
 //! What is ours: domains, tenants by pattern, names declared where DNS does not show them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Relation;
 use super::pattern::Pattern;
@@ -12,7 +12,12 @@ pub struct Own {
     pub(super) domains: Vec<String>,
     pub(super) tenants: BTreeMap<Arc<str>, Vec<Pattern>>,
     pub(super) names: HashMap<String, (Arc<str>, Option<Arc<str>>)>,
+    /// Vendors and tenants that a host of an own domain was seen to lead to.
+    reached: Arc<Mutex<HashSet<(Arc<str>, Arc<str>)>>>,
 }
+
+/// Tenants that are ours by what was seen, at most: an organisation has dozens.
+const MAX_REACHED: usize = 1_000;
 
 impl Own {
     /// Vendor id and tenant of a declared host.
@@ -34,11 +39,31 @@ impl Own {
         let Some(tenant) = tenant else { return Relation::Unknown };
         let declared =
             self.tenants.get(vendor).is_some_and(|all| all.iter().any(|p| p.matches(tenant)));
-        if declared || self.holds(tenant) { Relation::Own } else { Relation::Foreign }
+        if declared || self.holds(tenant) || self.is_reached(vendor, Some(tenant)) {
+            Relation::Own
+        } else {
+            Relation::Foreign
+        }
     }
 
     pub fn has(&self, vendor: &str) -> bool {
-        self.tenants.contains_key(vendor)
+        self.tenants.contains_key(vendor) || self.is_reached(vendor, None)
+    }
+
+    pub fn reach(&self, vendor: &Arc<str>, tenant: &Arc<str>) {
+        let mut reached = self.reached();
+        if reached.len() < MAX_REACHED {
+            reached.insert((vendor.clone(), tenant.clone()));
+        }
+    }
+
+    fn is_reached(&self, vendor: &str, tenant: Option<&str>) -> bool {
+        let reached = self.reached();
+        reached.iter().any(|(v, t)| **v == *vendor && tenant.is_none_or(|tenant| **t == *tenant))
+    }
+
+    fn reached(&self) -> MutexGuard<'_, HashSet<(Arc<str>, Arc<str>)>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn vendors(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -72,5 +97,11 @@ mod tests {
         assert_eq!(own.relation("zendesk", Some("help.acme.com")), Relation::Own);
         assert_eq!(own.relation("zendesk", Some("acme")), Relation::Foreign);
         assert_eq!(own.relation("zendesk", None), Relation::Unknown);
+        assert!(!own.has("zendesk"));
+        own.reach(&"zendesk".into(), &"acme".into());
+        assert!(own.has("zendesk") && !own.has("kustomer"));
+        assert_eq!(own.relation("zendesk", Some("acme")), Relation::Own);
+        assert_eq!(own.relation("kustomer", Some("acme")), Relation::Foreign);
+        assert_eq!(own.relation("zendesk", Some("other")), Relation::Foreign);
     }
 }
