@@ -13,8 +13,10 @@ pub struct Own {
     pub(super) tenants: BTreeMap<Arc<str>, Vec<Pattern>>,
     pub(super) names: HashMap<String, (Arc<str>, Option<Arc<str>>)>,
     /// Vendors and tenants that a host of an own domain was seen to lead to.
-    reached: Arc<Mutex<HashSet<(Arc<str>, Arc<str>)>>>,
+    reached: Arc<Mutex<Reached>>,
 }
+
+type Reached = HashSet<(Arc<str>, Arc<str>)>;
 
 /// Tenants that are ours by what was seen, at most: an organisation has dozens.
 const MAX_REACHED: usize = 1_000;
@@ -62,7 +64,7 @@ impl Own {
         reached.iter().any(|(v, t)| **v == *vendor && tenant.is_none_or(|tenant| **t == *tenant))
     }
 
-    fn reached(&self) -> MutexGuard<'_, HashSet<(Arc<str>, Arc<str>)>> {
+    fn reached(&self) -> MutexGuard<'_, Reached> {
         self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
