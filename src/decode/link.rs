@@ -39,10 +39,38 @@ pub(super) enum Content<'a> {
     Wireless(Rest<'a>),
 }
 
+/// The short way, for what nearly all frames are: an IP packet behind Ethernet and its tags, or bare; and its VLAN. What
+/// else there is, [`strip`] tells.
 #[inline]
-pub(super) fn strip<'a>(frame: &Frame<'a>, trail: &mut Trail) -> Result<Inner<'a>, Refusal> {
+pub(super) fn plain<'a>(frame: &Frame<'a>) -> Option<(Inner<'a>, Option<u16>)> {
+    let rest = all(frame);
+    let (kind, rest) = match frame.link.0 {
+        LINK_ETHERNET => {
+            let header = Ethernet2HeaderSlice::from_slice(rest.bytes).ok()?;
+            (header.ether_type().0, rest.skip(header.slice().len()))
+        }
+        LINK_RAW => return by_nibble(rest).ok().map(|inner| (inner, None)),
+        LINK_LINUX_SLL => (number(rest.bytes, 14).ok()?, rest.skip(16)),
+        LINK_LINUX_SLL2 => (number(rest.bytes, 0).ok()?, rest.skip(20)),
+        _ => return None,
+    };
+    let (kind, rest, vlan) = behind_tags(kind, rest).ok()?;
+    let version = match kind {
+        ETHER_IPV4 => Version::V4,
+        ETHER_IPV6 => Version::V6,
+        _ => return None,
+    };
+    Some((Inner { version, rest }, vlan))
+}
+
+#[inline]
+fn all<'a>(frame: &Frame<'a>) -> Rest<'a> {
     let captured = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
-    let rest = Rest { bytes: frame.bytes, wire: frame.wire_len.max(captured) };
+    Rest { bytes: frame.bytes, wire: frame.wire_len.max(captured) }
+}
+
+pub(super) fn strip<'a>(frame: &Frame<'a>, trail: &mut Trail) -> Result<Inner<'a>, Refusal> {
+    let rest = all(frame);
     match frame.link.0 {
         LINK_ETHERNET => ethernet(rest, trail),
         LINK_LINUX_SLL => cooked(rest, 14, 16, trail),
@@ -73,27 +101,33 @@ pub(super) fn open<'a>(content: Content<'a>, trail: &mut Trail) -> Result<Inner<
     }
 }
 
-#[inline]
 fn ethernet<'a>(rest: Rest<'a>, trail: &mut Trail) -> Result<Inner<'a>, Refusal> {
     let header = Ethernet2HeaderSlice::from_slice(rest.bytes).map_err(|_| Refusal::TooShort)?;
     ether(header.ether_type().0, rest.skip(header.slice().len()), trail)
 }
 
 /// What an EtherType announces; tags are passed over.
+fn ether<'a>(kind: u16, rest: Rest<'a>, trail: &mut Trail) -> Result<Inner<'a>, Refusal> {
+    let (kind, rest, vlan) = behind_tags(kind, rest)?;
+    if vlan.is_some() {
+        trail.vlan = vlan;
+    }
+    match kind {
+        ETHER_IPV4 => Ok(Inner { version: Version::V4, rest }),
+        ETHER_IPV6 => Ok(Inner { version: Version::V6, rest }),
+        ETHER_ARP => Err(Refusal::Arp),
+        _ => wrapped(kind, rest, trail),
+    }
+}
+
+/// The EtherType behind tags and LLC, what it announces, and the outermost VLAN.
 #[inline]
-fn ether<'a>(mut kind: u16, mut rest: Rest<'a>, trail: &mut Trail) -> Result<Inner<'a>, Refusal> {
+fn behind_tags(mut kind: u16, mut rest: Rest<'_>) -> Result<(u16, Rest<'_>, Option<u16>), Refusal> {
     let mut vlan = None;
     let mut tags = 0;
     loop {
         match kind {
-            ETHER_IPV4 => {
-                trail.tagged(vlan);
-                return Ok(Inner { version: Version::V4, rest });
-            }
-            ETHER_IPV6 => {
-                trail.tagged(vlan);
-                return Ok(Inner { version: Version::V6, rest });
-            }
+            ETHER_IPV4 | ETHER_IPV6 => return Ok((kind, rest, vlan)),
             ETHER_VLAN | ETHER_QINQ | ETHER_QINQ_OLD | ETHER_QINQ_OLDER => {
                 if tags == MAX_TAGS {
                     return Err(Refusal::TooManyTags);
@@ -128,11 +162,7 @@ fn ether<'a>(mut kind: u16, mut rest: Rest<'a>, trail: &mut Trail) -> Result<Inn
                 tags += 1;
                 (kind, rest) = cisco_metadata(rest)?;
             }
-            ETHER_ARP => return Err(Refusal::Arp),
-            _ => {
-                trail.tagged(vlan);
-                return wrapped(kind, rest, trail);
-            }
+            _ => return Ok((kind, rest, vlan)),
         }
     }
 }
@@ -228,6 +258,7 @@ pub(super) fn is_ip(bytes: &[u8]) -> bool {
     )
 }
 
+#[inline]
 fn by_nibble(rest: Rest<'_>) -> Result<Inner<'_>, Refusal> {
     let version = match rest.bytes.first().map(|b| b >> 4) {
         Some(4) => Version::V4,

@@ -5,7 +5,7 @@ use etherparse::{IpNumber, TcpHeaderSlice, UdpHeaderSlice};
 use super::{Refusal, Rest, Tcp};
 
 /// Source and destination port, `Some` for TCP, and the payload.
-type Read<'a> = ((u16, u16), Option<Tcp>, Rest<'a>);
+pub(super) type Read<'a> = ((u16, u16), Option<Tcp>, Rest<'a>);
 
 #[inline]
 pub(super) fn read(protocol: IpNumber, rest: Rest<'_>) -> Result<Read<'_>, Refusal> {

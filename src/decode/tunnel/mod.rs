@@ -63,13 +63,6 @@ impl Trail {
         self.kinds |= tunnel.bit();
     }
 
-    #[inline]
-    pub(super) fn tagged(&mut self, vlan: Option<u16>) {
-        if vlan.is_some() {
-            self.vlan = vlan;
-        }
-    }
-
     /// One level deeper.
     pub(super) fn enter(&mut self, tunnel: Tunnel) {
         self.pass(tunnel);
