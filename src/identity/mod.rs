@@ -2,6 +2,7 @@
 
 mod community;
 mod key;
+pub mod leases;
 pub mod names;
 mod network;
 mod vantage;
@@ -18,6 +19,7 @@ use crate::count::Cells;
 
 pub use self::community::community_id;
 pub use self::key::{KEY_OCTETS, load_or_create_key, random_key};
+pub use self::leases::{Lease, Leases, Mac};
 pub use self::network::{Networks, parse as parse_network};
 pub use self::vantage::{Network, Vantage, VantageKind};
 
@@ -59,12 +61,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Octets that the ids in the cache can take.
+    /// Octets that leases and the ids in the cache can take.
     pub fn memory(&self) -> u64 {
-        match self.client {
-            Privacy::Group => 0,
-            Privacy::Pseudonym | Privacy::Address => CACHED_IDS as u64 * CACHED_ID_OCTETS,
-        }
+        leases::MEMORY
+            + match self.client {
+                Privacy::Group => 0,
+                Privacy::Pseudonym | Privacy::Address => CACHED_IDS as u64 * CACHED_ID_OCTETS,
+            }
     }
 }
 
@@ -91,6 +94,8 @@ pub struct Identity {
     privacy: Privacy,
     key: hmac::Key,
     vantage: Networks<VantageKind>,
+    /// Which machine has which address.
+    pub leases: Leases,
     nobody: Arc<str>,
     /// Only the collector asks: the lock is never contended.
     ids: Mutex<HashMap<Origin, Arc<str>>>,
@@ -122,6 +127,7 @@ impl Identity {
             privacy: options.client,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             vantage,
+            leases: Leases::new(),
             nobody: NOBODY.into(),
             ids: Mutex::default(),
             cells: Cells::new(),
@@ -151,10 +157,13 @@ impl Identity {
         if self.privacy == Privacy::Group {
             return Client { id: self.nobody.clone(), kind: ClientKind::Shared };
         }
-        let origin = Origin::of(address, kind);
+        Client { id: self.cached(Origin::of(address, kind)), kind }
+    }
+
+    fn cached(&self, origin: Origin) -> Arc<str> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = ids.get(&origin) {
-            return Client { id: id.clone(), kind };
+            return id.clone();
         }
         if ids.len() >= CACHED_IDS {
             ids.clear();
@@ -162,7 +171,26 @@ impl Identity {
         }
         let id: Arc<str> = self.id(origin).into();
         ids.insert(origin, id.clone());
-        Client { id, kind }
+        id
+    }
+
+    /// The client behind an address that a lease gives to a machine: one `host`, and the same one whatever its address is;
+    /// unless `kind`, which is what policy knows, or a vantage say that many stand behind the address.
+    pub fn machine(
+        &self,
+        address: IpAddr,
+        kind: Option<ClientKind>,
+        lease: Option<&Lease>,
+    ) -> Client {
+        let shared = kind == Some(ClientKind::Shared) || self.is_shared(address.to_canonical());
+        match lease.filter(|_| !shared) {
+            None => self.client(address, kind.unwrap_or(ClientKind::Unknown)),
+            // Where addresses are shown, the client is the address that was seen.
+            Some(Lease { mac: Some(mac), .. }) if self.privacy == Privacy::Pseudonym => {
+                Client { id: self.cached(Origin::Machine(*mac)), kind: ClientKind::Host }
+            }
+            Some(_) => self.client(address, ClientKind::Host),
+        }
     }
 
     /// What `[[vantage]]` says of an address; the longest network wins.
@@ -184,11 +212,13 @@ impl Identity {
             return match origin {
                 Origin::Address(address) => address.to_string(),
                 Origin::Net64(net) => format!("{net}/64"),
+                Origin::Machine(_) => NOBODY.to_owned(),
             };
         }
         let tag = match origin {
             Origin::Address(IpAddr::V4(address)) => hmac::sign(&self.key, &address.octets()),
             Origin::Address(IpAddr::V6(address)) => hmac::sign(&self.key, &address.octets()),
+            Origin::Machine(mac) => hmac::sign(&self.key, &mac),
             Origin::Net64(net) => hmac::sign(&self.key, net.octets().split_at(NET64_OCTETS).0),
         };
         let shown = tag.as_ref().split_at_checked(ID_OCTETS).map_or(&[][..], |(shown, _)| shown);
@@ -196,11 +226,12 @@ impl Identity {
     }
 }
 
-/// What an id is made of. The octets signed differ in number (4, 16, 8), so that no two kinds share an id.
+/// What an id is made of. The octets signed differ in number (4, 16, 8, 6), so that no two kinds share an id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     Address(IpAddr),
     Net64(Ipv6Addr),
+    Machine(Mac),
 }
 
 impl Origin {
@@ -232,6 +263,7 @@ const CACHED_ID_OCTETS: u64 = 160;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sniff::{Dhcp, DhcpEvent};
 
     fn identity(client: Privacy, vantages: &[Vantage]) -> Identity {
         let options = Options { client, ..Options::default() };
@@ -272,6 +304,39 @@ mod tests {
         let net = hidden.client(ip("2001:db8:1:2:3::4"), ClientKind::Unknown);
         assert_eq!(net, hidden.client(ip("2001:db8:1:2::"), ClientKind::Unknown));
         assert_ne!(net.id, hidden.client(ip("2001:db8:1:2::"), ClientKind::Host).id);
+    }
+
+    #[test]
+    fn a_machine_keeps_its_pseudonym_whatever_its_address() {
+        let mut identity =
+            identity(Privacy::Pseudonym, &[vantage(VantageKind::Nat, "10.9.0.0/16")]);
+        let at = crate::time::Time::from_secs(1_700_000_000);
+        let lease = |address: &str, mac| Dhcp {
+            event: DhcpEvent::Granted,
+            mac,
+            name: None,
+            addresses: vec![(ip(address), 600)],
+        };
+        let mac = Some([0x3c, 0x22, 0xfb, 1, 2, 3]);
+        for (address, mac) in
+            [("10.0.0.1", mac), ("2001:db8::7", mac), ("10.9.0.1", mac), ("2001:db8::8", None)]
+        {
+            identity.leases.learn(&lease(address, mac), at);
+        }
+        let client = |address: &str, kind| {
+            let address = ip(address);
+            identity.machine(address, kind, identity.leases.at(address, at))
+        };
+        let one = client("10.0.0.1", None);
+        assert_eq!((one.kind, &one), (ClientKind::Host, &client("2001:db8::7", None)));
+        let bare = identity.client(ip("10.0.0.1"), ClientKind::Host);
+        assert_ne!(one.id, bare.id);
+        // Many stand behind it, as declared; no lease; a lease that shows no hardware address.
+        assert_eq!(client("10.0.0.1", Some(ClientKind::Shared)).kind, ClientKind::Shared);
+        assert_eq!(client("10.9.0.1", None).kind, ClientKind::Shared);
+        assert_eq!(client("10.0.0.2", None).kind, ClientKind::Unknown);
+        let exact = identity.client(ip("2001:db8::8"), ClientKind::Host);
+        assert_eq!(client("2001:db8::8", None), exact);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::decode::Endpoint;
 use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{Delta, Ends};
 use crate::identity::names::{self, Names};
-use crate::identity::{ClientKind, Identity, Privacy, VantageKind, community_id};
+use crate::identity::{Identity, Privacy, VantageKind, community_id};
 use crate::policy;
 use crate::sniff::Evidence;
 use crate::time::Time;
@@ -42,6 +42,9 @@ pub struct Collector {
 
 /// A flow that lives is first told so long after it began, at most: names that ran out since then were good.
 const FIRST_REPORT: Duration = Duration::from_secs(10);
+
+/// Servers of DHCP for IPv4 and IPv6.
+const DHCP_PORTS: [u16; 2] = [67, 547];
 
 /// What the collector is made of.
 pub struct Parts {
@@ -174,6 +177,12 @@ impl Collector {
             let declared = vantage == Some(VantageKind::Resolver);
             self.names.learn(ends.client, ends.server, declared, message, at);
         }
+        // Between any other ports it is somebody's test of a server.
+        if let Evidence::Dhcp(message) = &evidence
+            && [ends.client.port, ends.server.port].iter().any(|port| DHCP_PORTS.contains(port))
+        {
+            self.identity.leases.learn(message, at);
+        }
         let names = record.learn(evidence, self.keep_lines);
         if record.has_full_part() {
             self.lines.push(record.line(at, None));
@@ -290,7 +299,9 @@ impl Collector {
         let rules = &self.now_in_force;
         let Judged { verdict, relation, chain } = judged;
         let address = ends.client.ip.ip();
-        let group = rules.policy.group(address);
+        let lease = self.identity.leases.at(address, at);
+        let (mac, host) = (lease.and_then(|l| l.mac), lease.and_then(|l| l.name.as_deref()));
+        let group = rules.policy.group(policy::Who { address, mac, host });
         let decision = rules.policy.decide(&policy::Contact {
             vendor: &verdict.vendor,
             tenant: verdict.tenant.as_deref(),
@@ -299,7 +310,7 @@ impl Collector {
             group: &group.name,
             at,
         });
-        let client = self.identity.client(address, group.kind.unwrap_or(ClientKind::Unknown));
+        let client = self.identity.machine(address, group.kind, lease);
         let key = Key {
             group: group.name.clone(),
             client: client.id,

@@ -69,6 +69,7 @@ pub fn collector(
     let cells = Cells::<alert::Counter>::new();
     metrics.register(cells.clone());
     metrics.register(identity.cells().clone());
+    metrics.register(identity.leases.cells().clone());
     let inventory = Arc::new(Inventory::new(&config.usage));
     metrics.register(inventory.cells().clone());
     let vendors = in_force.policy.named_vendors();

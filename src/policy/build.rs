@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -12,13 +11,12 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 use super::nearest::suggest;
-use super::options::{ExceptionOptions, GroupOptions, Options, OwnOptions, RuleOptions, Words};
+use super::options::{ExceptionOptions, Options, OwnOptions, RuleOptions, Words};
 use super::own::{Own, host_of};
 use super::pattern::Pattern;
 use super::rule::{Exception, Rule, deployment_name};
 use super::{Group, OTHER, Policy, Relation, State};
 use crate::fault::{Fault, Faults, line_of};
-use crate::identity::{Networks, parse_network};
 use crate::signature::{Deployment, Role, TenantVisibility, Vendor};
 use crate::time::{DAY, Time};
 
@@ -44,10 +42,10 @@ impl<'a> Builder<'a> {
 
     pub fn build(mut self, options: &Options) -> Result<Policy, Faults> {
         let own = self.own(&options.own);
-        let (groups, names) = self.groups(&options.group);
+        let groups = self.groups(&options.group);
         let mut rules: Vec<Rule> = Vec::new();
         for (i, rule) in options.policy.iter().enumerate() {
-            let Some(rule) = self.rule(i + 1, rule, &names) else { continue };
+            let Some(rule) = self.rule(i + 1, rule, groups.names()) else { continue };
             match rules.iter().find(|earlier| earlier.covers(&rule)) {
                 Some(earlier) => {
                     let what = format!(
@@ -111,48 +109,6 @@ impl<'a> Builder<'a> {
             own.names.insert(host_of(host.get_ref()), (vendor.id.clone(), tenant));
         }
         own
-    }
-
-    /// The groups by network, and their names.
-    fn groups(&mut self, options: &[GroupOptions]) -> (Networks<Group>, BTreeSet<Arc<str>>) {
-        let mut groups = Networks::default();
-        let mut claims: BTreeMap<IpNet, usize> = BTreeMap::new();
-        let mut names: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for group in options {
-            let name: Arc<str> = group.name.get_ref().as_str().into();
-            let line = self.line(&group.name.span());
-            if name.is_empty() || *name == *OTHER {
-                let what = format!("a group cannot be called `{name}`");
-                let mend = format!("choose another name: `{OTHER}` is who is in no group");
-                self.fault(&group.name.span(), what, mend);
-            } else if let Some(first) = names.get(&name) {
-                let what = format!("group `{name}` is declared twice, first in line {first}");
-                self.fault(&group.name.span(), what, "put all its networks into one `[[group]]`");
-            } else {
-                names.insert(name.clone(), line);
-            }
-            for text in &group.networks {
-                let network = match parse_network(text.get_ref()) {
-                    Ok(network) => network,
-                    Err(what) => {
-                        self.fault(&text.span(), what, "correct the network");
-                        continue;
-                    }
-                };
-                let claim = Group { name: name.clone(), kind: group.clients };
-                if let Err(taken) = groups.insert(network, claim) {
-                    let first = claims.get(&network).copied().unwrap_or_default();
-                    let what = format!(
-                        "groups `{}` (line {first}) and `{name}` both claim network `{network}`",
-                        taken.name
-                    );
-                    self.fault(&text.span(), what, "give the network to one of them");
-                } else {
-                    claims.insert(network, self.line(&text.span()));
-                }
-            }
-        }
-        (groups, names.into_keys().collect())
     }
 
     /// `None` where a mistake leaves nothing to go on with.
@@ -348,11 +304,16 @@ impl<'a> Builder<'a> {
         self.fault(&host.span(), what, "write it as `support.acme.com`, without scheme or path");
     }
 
-    fn fault(&mut self, span: &Range<usize>, what: impl Into<String>, mend: impl Into<String>) {
+    pub(super) fn fault(
+        &mut self,
+        span: &Range<usize>,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         self.faults.push(Fault::new(self.file, what, mend).at_line(self.line(span)));
     }
 
-    fn line(&self, span: &Range<usize>) -> usize {
+    pub(super) fn line(&self, span: &Range<usize>) -> usize {
         line_of(self.text, span.start)
     }
 }

@@ -1,6 +1,7 @@
 //! Is it sanctioned: groups, own tenants, rules, and the state they give to a contact.
 
 mod build;
+mod group;
 mod nearest;
 mod options;
 mod own;
@@ -11,19 +12,19 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
-use crate::identity::{ClientKind, Networks};
+use crate::identity::ClientKind;
 use crate::signature::{Catalog, Role, Vendor};
 use crate::time::Time;
 
 use self::build::Builder;
 use self::own::Own;
 
+pub use self::group::{Groups, Who};
 pub use self::nearest::nearest;
 pub use self::options::{
     ExceptionOptions, GroupOptions, Options, OwnOptions, RuleOptions, Word, Words,
@@ -39,7 +40,7 @@ pub const OTHER: &str = "other";
 #[derive(Clone, Debug)]
 pub struct Policy {
     own: Own,
-    groups: Networks<Group>,
+    groups: Groups,
     other: Group,
     rules: Vec<Rule>,
 }
@@ -56,9 +57,9 @@ impl Policy {
         Builder::new(catalog.vendors(), file, text).build(options)
     }
 
-    /// The group of an address: the longest network wins, else [`OTHER`].
-    pub fn group(&self, address: IpAddr) -> &Group {
-        self.groups.longest(address).unwrap_or(&self.other)
+    /// The group of a client: by host name, else by hardware address, else by the longest network, else [`OTHER`].
+    pub fn group(&self, who: Who<'_>) -> &Group {
+        self.groups.of(who).unwrap_or(&self.other)
     }
 
     /// Whether an address lies in a network of a declared group.
@@ -105,7 +106,7 @@ impl Policy {
 
     /// Names of the declared groups, in order, without [`OTHER`].
     pub fn groups(&self) -> BTreeSet<Arc<str>> {
-        self.groups.iter().map(|(_, group)| group.name.clone()).collect()
+        self.groups.names().clone()
     }
 
     /// Ids of the vendors that rules or `[own]` name, in order: their metrics exist at 0 from the start.
@@ -118,7 +119,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             own: Own::default(),
-            groups: Networks::default(),
+            groups: Groups::default(),
             other: Group { name: OTHER.into(), kind: None },
             rules: Vec::new(),
         }

@@ -37,7 +37,14 @@ pub struct OwnOptions {
 #[serde(deny_unknown_fields)]
 pub struct GroupOptions {
     pub name: Spanned<String>,
+    #[serde(default)]
     pub networks: Vec<Spanned<String>>,
+    /// Beginnings of hardware addresses, known from DHCP.
+    #[serde(default)]
+    pub macs: Vec<Spanned<String>>,
+    /// Patterns of the host names that machines give to DHCP.
+    #[serde(default)]
+    pub hosts: Vec<Spanned<String>>,
     /// What stands behind its addresses.
     pub clients: Option<ClientKind>,
 }

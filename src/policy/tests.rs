@@ -1,5 +1,6 @@
 //! What policy decides, and what it says of each mistake: tables as their user writes them, against four vendors.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
@@ -67,7 +68,7 @@ fn without_rules_everything_is_unreviewed() {
     let policy = Policy::default();
     let decision = decide(&policy, "zendesk/acme either other");
     assert_eq!(decision, Decision { state: State::Unreviewed, rule: None });
-    let group = policy.group("10.0.0.1".parse().unwrap());
+    let group = policy.group("10.0.0.1".parse::<IpAddr>().unwrap().into());
     assert_eq!(group, &Group { name: "other".into(), kind: None });
     assert!(policy.named_vendors().is_empty());
 }
@@ -183,10 +184,67 @@ networks = ["10.20.30.40"]
         ("10.20.30.40", "kiosk", None),
         ("192.0.2.1", "other", None),
     ] {
-        let group = policy.group(address.parse().unwrap());
+        let group = policy.group(address.parse::<IpAddr>().unwrap().into());
         assert_eq!((&*group.name, group.kind), (name, kind), "{address}");
     }
     assert_eq!(policy.groups().len(), 3);
+}
+
+#[test]
+fn a_host_name_goes_before_a_hardware_address_and_that_before_a_network() {
+    let policy = build(
+        r#"
+[[group]]
+name = "office"
+networks = ["10.0.0.0/8"]
+[[group]]
+name = "phones"
+macs = ["3c:22:fb", "3C-22-FC-01-02-03"]
+[[group]]
+name = "it"
+hosts = ["it-*", "jump.acme.com"]
+macs = ["3c:22:fb:01"]
+[[group]]
+name = "laptops"
+hosts = ["it-lap*"]
+"#,
+    )
+    .unwrap();
+    let (phone, admin) = (Some([0x3c, 0x22, 0xfb, 9, 9, 9]), Some([0x3c, 0x22, 0xfb, 1, 9, 9]));
+    for (mac, host, expected) in [
+        (None, None, "office"),
+        (phone, None, "phones"),
+        (admin, None, "it"),
+        (Some([0x3c, 0x22, 0xfc, 1, 2, 3]), Some("desk"), "phones"),
+        (phone, Some("IT-desk"), "it"),
+        (phone, Some("it-desk.acme.com"), "it"),
+        (phone, Some("it-lap7"), "laptops"),
+        (None, Some("jump.acme.com"), "it"),
+        (None, Some("jump"), "office"),
+        (Some([0; 6]), Some("desk"), "office"),
+    ] {
+        let address = "10.0.0.1".parse().unwrap();
+        let group = policy.group(Who { address, mac, host });
+        assert_eq!(&*group.name, expected, "{mac:?} {host:?}");
+    }
+    assert_eq!(policy.groups().len(), 4);
+}
+
+#[test]
+fn two_claims_of_equal_rank_are_refused() {
+    let twice = |claim: &str| {
+        let text = format!("[[group]]\nname = \"a\"\n{claim}\n[[group]]\nname = \"b\"\n{claim}\n");
+        build(&text).unwrap_err().to_string()
+    };
+    for (claim, expected) in [
+        ("macs = [\"3c:22:fb\"]", "groups `a` (line 3) and `b` both claim address `3c:22:fb`"),
+        ("hosts = [\"IT-*\"]", "groups `a` (line 3) and `b` both claim host name `IT-*`"),
+        ("macs = [\"3c:2\"]", "`3c:2` is no beginning of a hardware address"),
+        ("hosts = [\"\"]", "an empty host name matches nothing"),
+    ] {
+        let said = twice(claim);
+        assert!(said.contains(&format!("saastap.toml:6: {expected}")), "{said}");
+    }
 }
 
 #[test]

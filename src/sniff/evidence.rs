@@ -39,7 +39,9 @@ impl Evidence {
                 let texts = [&smtp.greeting, &smtp.hello, &smtp.sender];
                 all(&smtp.recipients) + texts.map(|text| len(text.as_deref())).iter().sum::<usize>()
             }
-            Self::Dhcp(lease) => len(lease.name.as_deref()),
+            Self::Dhcp(dhcp) => {
+                len(dhcp.name.as_deref()) + dhcp.addresses.len() * size_of::<(IpAddr, u32)>()
+            }
             Self::Tunnel(tunnel) => tunnel.host.len(),
             Self::Native(_) => 0,
             Self::Dns(message) => message.octets(),
@@ -131,16 +133,23 @@ pub struct Smtp {
     pub recipients: Vec<Box<str>>,
 }
 
-/// An address that a DHCP server gave to a machine (RFC 2131, RFC 8415).
+/// What a machine and its DHCP server say of its addresses (RFC 2131, RFC 8415).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dhcp {
-    pub address: IpAddr,
+    pub event: DhcpEvent,
     /// The hardware address, where the message shows one.
     pub mac: Option<[u8; 6]>,
     /// Host name that the client gave.
     pub name: Option<Box<str>>,
-    /// Seconds for which the address is the machine's; 0 where it was given back.
-    pub seconds: u32,
+    /// Addresses, and the seconds for which a server gave them.
+    pub addresses: Vec<(IpAddr, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DhcpEvent {
+    Asked,
+    Granted,
+    Released,
 }
 
 /// The host that a client asked a proxy for, by name.

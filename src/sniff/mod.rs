@@ -1,6 +1,7 @@
 //! What the opening of a flow says: sniffers without clock and I/O, one file each, and the table that lists them.
 
 mod database;
+pub(crate) mod dhcp;
 pub mod dns;
 mod dtls;
 mod evidence;
@@ -25,8 +26,8 @@ pub(crate) mod tests;
 
 pub use dns::{DnsAnswer, DnsMessage};
 pub use evidence::{
-    Activity, Carrier, Certificate, ClientHello, Dhcp, Ech, Evidence, HttpRequest, HttpResponse,
-    MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
+    Activity, Carrier, Certificate, ClientHello, Dhcp, DhcpEvent, Ech, Evidence, HttpRequest,
+    HttpResponse, MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
 };
 pub use patterns::{MAX_MET, MAX_PATTERN, Met, PatternId, Patterns, Sought};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
@@ -84,6 +85,7 @@ pub const SNIFFERS: &[Sniffer] = &[
         over: Over::Stream { sniff: database::sniff, cut_short: |_| None },
     },
     Sniffer { name: "dns", help: "DNS over UDP, mDNS and LLMNR", over: Over::Datagrams(dns::step) },
+    Sniffer { name: "dhcp", help: "DHCP for IPv4 and IPv6", over: Over::Datagrams(dhcp::step) },
     Sniffer {
         name: "quic",
         help: "TLS ClientHello in QUIC Initials",

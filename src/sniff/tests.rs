@@ -114,6 +114,11 @@ fn samples() -> Vec<Sample> {
             name: "acme.zendesk.com",
         },
         Sample {
+            sniffer: "dhcp",
+            bytes: dhcp::tests::message4(3, [0; 4], [0; 4], &[b"\x0c\x04desk"]),
+            name: "desk",
+        },
+        Sample {
             sniffer: "quic",
             bytes: sealed::initials(sealed::V1, b"12345678", &client_hello(Some("acme.zendesk.com"), 32), 1200).remove(0),
             name: "acme.zendesk.com",
@@ -132,6 +137,7 @@ fn name(evidence: &Evidence) -> Option<&str> {
         Evidence::Http(request) => request.host.as_deref(),
         Evidence::Dns(message) => Some(&message.question),
         Evidence::Native(native) => Some(native.protocol),
+        Evidence::Dhcp(dhcp) => dhcp.name.as_deref(),
         other => panic!("{other:?}"),
     }
 }
