@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ impl Policy {
 
     /// Whether an address lies in a network of a declared group.
     pub fn is_grouped(&self, address: IpAddr) -> bool {
-        self.groups.longest(address).is_some()
+        self.groups.of(address.into()).is_some()
     }
 
     /// Vendor id and tenant (`None`: it has none to tell apart) that `[own]` declares for a host.
