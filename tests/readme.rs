@@ -196,7 +196,7 @@ fn the_configuration_has_every_key() {
     for (table, keys) in [
         ("own", "domains tenants names"),
         ("vantage", "kind networks"),
-        ("group", "name networks clients"),
+        ("group", "name networks hosts macs clients"),
         ("policy", "vendor category tenant relation role group deployment state exception"),
         ("sink", "name kind path address max_octets ack_seconds format max_messages max_age_days"),
     ] {
