@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::claim;
 use super::coverage::Seen;
 use super::judge::{Judged, Resolved, evidence, judge, resolve};
 use super::name::{Name, Via};
@@ -18,6 +19,7 @@ use crate::flow::{Delta, Ends};
 use crate::identity::names::{self, Names};
 use crate::identity::{Identity, Privacy, VantageKind, community_id};
 use crate::policy;
+use crate::signature::Verdict;
 use crate::sniff::Evidence;
 use crate::time::Time;
 use crate::usage::{Addition, Inventory, Key, Visibility};
@@ -75,6 +77,11 @@ impl Collector {
             lines: Vec::new(),
             raised: Vec::new(),
         }
+    }
+
+    /// Where the rules are that it follows.
+    pub const fn rules(&self) -> &Arc<InForce> {
+        &self.rules
     }
 
     /// Takes the rules in force; once before each batch.
@@ -183,12 +190,21 @@ impl Collector {
         {
             self.identity.leases.learn(message, at);
         }
+        let port = ends.server.port;
+        let claims = claim::claims(&self.now_in_force.catalog, &evidence, port);
         let names = record.learn(evidence, self.keep_lines);
         if record.has_full_part() {
             self.lines.push(record.line(at, None));
         }
         for name in names {
-            self.name(record, ends, name, at);
+            match claim::verdict(&self.now_in_force.catalog, &name, port) {
+                Some(verdict) => self.claimed(record, ends, name, verdict, at),
+                None => self.name(record, ends, name, at),
+            }
+        }
+        for (name, verdict) in claims {
+            record.name(name.via, &name.name, self.keep_lines);
+            self.claimed(record, ends, name, Some(verdict), at);
         }
     }
 
@@ -198,6 +214,24 @@ impl Collector {
             return;
         }
         let judged = judge(&self.now_in_force, &self.names, &name.name, at);
+        self.named(record, ends, name, judged, at);
+    }
+
+    /// The same for what is no host name.
+    fn claimed(
+        &mut self,
+        record: &mut Record,
+        ends: Ends,
+        name: Name,
+        verdict: Option<Verdict>,
+        at: Time,
+    ) {
+        let policy = &self.now_in_force.policy;
+        let judged = verdict.map(|verdict| Judged {
+            relation: policy.relation(&verdict.vendor.id, verdict.tenant.as_deref()),
+            chain: Vec::new(),
+            verdict,
+        });
         self.named(record, ends, name, judged, at);
     }
 

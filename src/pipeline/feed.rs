@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 
 use super::reader::{Taker, read};
 use super::ring::{Lane, Merger, RingOutlet, ring};
+use super::rules::InForce;
 use super::shard::{self, lanes};
 use super::update::Update;
 use super::worker::{Moment, Worker};
@@ -47,6 +48,7 @@ impl Feed {
         mut source: Box<dyn Source>,
         mut decoder: Decoder,
         options: &Options,
+        rules: &Arc<InForce>,
         workers: usize,
         waits: bool,
     ) -> io::Result<Self> {
@@ -59,7 +61,7 @@ impl Feed {
         let mut made = Vec::with_capacity(workers);
         for _ in 0..workers {
             let (outlet, lane) = ring(waits);
-            let worker = Worker::new(options, outlet);
+            let worker = Worker::new(options, outlet).watching(rules.clone());
             counted.extend(worker.counted());
             rings.push(lane);
             made.push(worker);

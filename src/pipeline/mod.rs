@@ -1,5 +1,6 @@
 //! The only place that connects stages: reader, shard, workers, rings, collector.
 
+mod claim;
 mod collector;
 mod condition;
 mod coverage;

@@ -23,7 +23,11 @@ pub enum Via {
     Address,
     /// The verdict of an earlier flow between the same ends.
     Remembered,
-    /// The protocol is a product's own.
+    /// The protocol is a product's own: by what it says first,
+    Payload,
+    /// by what a client offers within TLS,
+    Alpn,
+    /// or by a sniffer that knows it.
     Native,
     /// An answer that gave the client the server's address.
     Dns,
@@ -45,6 +49,8 @@ impl Via {
             Self::DnsQuery => "dns_query",
             Self::Address => "address",
             Self::Remembered => "remembered",
+            Self::Payload => "payload",
+            Self::Alpn => "alpn",
             Self::Native => "native",
             Self::Dns => "dns",
             Self::Smtp => "smtp",
@@ -66,7 +72,7 @@ impl Via {
             Self::DnsQuery => 0,
             Self::Address => 1,
             Self::Remembered => 2,
-            Self::Native => 3,
+            Self::Payload | Self::Alpn | Self::Native => 3,
             Self::Dns => 4,
             Self::Smtp | Self::Certificate | Self::HttpResponse => 5,
             Self::Socks | Self::ProxyProtocol | Self::HttpHost => 6,

@@ -123,8 +123,9 @@ fn inline(
     progress: Progress<'_>,
 ) -> Result<Read, capture::Error> {
     let done = Cell::new((0, 0));
+    let rules = collector.rules().clone();
     let outlet = Straight { collector, events: Vec::new(), progress, done: &done };
-    let worker = Worker::new(&config.flow, outlet);
+    let worker = Worker::new(&config.flow, outlet).watching(rules);
     let mut decoder = Decoder::new(&config.decode);
     let mut counted: Vec<Arc<dyn Counted>> = decoder.counted().into();
     counted.extend(worker.counted());
@@ -149,13 +150,14 @@ fn several(
     progress: Progress<'_>,
 ) -> Result<Read, capture::Error> {
     let decoder = Decoder::new(&config.decode);
-    let mut feed = Feed::start(source, decoder, &config.flow, config.sensor.workers, true)
-        .map_err(|error| {
-            capture::Error::new(
-                format!("no thread can be started: {error}"),
-                "raise the limit of processes (ulimit -u), or take fewer workers",
-            )
-        })?;
+    let mut feed =
+        Feed::start(source, decoder, &config.flow, collector.rules(), config.sensor.workers, true)
+            .map_err(|error| {
+                capture::Error::new(
+                    format!("no thread can be started: {error}"),
+                    "raise the limit of processes (ulimit -u), or take fewer workers",
+                )
+            })?;
     let mut events = Vec::new();
     loop {
         let over = feed.is_over();

@@ -14,6 +14,7 @@ use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::{ClientKind, community_id};
 use crate::policy::{Decision, Relation};
 use crate::signature::{Confidence, Verdict};
+use crate::sniff::native::{self, Class};
 use crate::sniff::{ClientHello, DnsMessage, Ech, Evidence, HttpRequest};
 use crate::time::Time;
 use crate::usage::{self, Ticket, Visibility};
@@ -122,8 +123,10 @@ impl Record {
                 }
             }
             Evidence::Certificate(certificate) => {
-                for name in certificate.names.iter().take(MAX_NAMES) {
-                    names.push(self.name(Via::Certificate, name, keep));
+                let mut all = certificate.names.iter().take(MAX_NAMES);
+                names.extend(all.next().map(|name| self.name(Via::Certificate, name, keep)));
+                for name in all.filter(|_| keep) {
+                    self.name(Via::Certificate, name, keep);
                 }
             }
             Evidence::Http(HttpRequest { host: Some(host), port }) => match port {
@@ -154,11 +157,21 @@ impl Record {
             Evidence::Tunnel(tunnel) => {
                 names.push(self.name(tunnel.kind.into(), &tunnel.host, keep))
             }
-            Evidence::Native(native) => names.push(self.name(Via::Native, native.protocol, keep)),
+            Evidence::Native(seen) => {
+                let name = self.name(Via::Native, seen.protocol, keep);
+                match native::class(seen.protocol) {
+                    // What is inside has no name: the line shows the protocol, visibility the reason.
+                    Some(Class::Tunnel) => {
+                        self.hint.get_or_insert(Visibility::Tunnel);
+                    }
+                    Some(Class::Media) => {}
+                    Some(Class::RemoteAssistance) | None => names.push(name),
+                }
+            }
             Evidence::Dhcp(_) => {
                 self.hint.get_or_insert(Visibility::Infrastructure);
             }
-            Evidence::Http(_) | Evidence::HttpResponse(_) => {}
+            Evidence::Http(_) | Evidence::HttpResponse(_) | Evidence::Payload(_) => {}
         }
         names
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use self::reading::begins_request;
 use super::ring::{PAUSE, RingOutlet};
+use super::rules::InForce;
 use super::update::{Ended, Outlet, Sight, Update, What};
 use crate::count::{Cells, Counted};
 use crate::decode::{Segment, Transport};
@@ -25,7 +26,9 @@ pub struct Worker<O> {
     cells: Arc<Cells<Counter>>,
     shed: Arc<Cells<Shed>>,
     answers: Arc<Cells<sniff::Counter>>,
+    /// What signatures look for in bytes, and where a newer catalogue is found.
     patterns: Arc<Patterns>,
+    rules: Option<Arc<InForce>>,
     found: Vec<Evidence>,
     moment: Moment,
 }
@@ -95,9 +98,17 @@ impl<O: Outlet> Worker<O> {
             shed: Cells::new(),
             answers: Cells::new(),
             patterns: Arc::default(),
+            rules: None,
             found: Vec::new(),
             moment: Moment::default(),
         }
+    }
+
+    /// From now on it looks for what the signatures of the rules in force look for.
+    pub fn watching(mut self, rules: Arc<InForce>) -> Self {
+        self.patterns = rules.load().catalog.patterns();
+        self.rules = Some(rules);
+        self
     }
 
     /// Its counters, for whoever exports them.
@@ -157,6 +168,9 @@ impl<O: Outlet> Worker<O> {
     /// Time has passed: silent flows end, living ones report. One worker of all passes the tick on.
     pub fn tick(&mut self, moment: Moment, pass_on: bool) {
         self.moment = moment;
+        if let Some(rules) = &self.rules {
+            self.patterns = rules.load().catalog.patterns();
+        }
         self.push_residue();
         for slot in self.table.take_due(moment.at) {
             self.look_at(slot);

@@ -332,6 +332,12 @@ const EVERYDAY: &[&str] = &[
     "strict-transport-security",
     "x-request-id",
     "content-encoding",
+    "user-agent",
+    "host",
+    "accept",
+    "cookie",
+    "referer",
+    "authorization",
 ];
 
 /// Octets that are the least to tell one product, with something else beside them; and alone.

@@ -12,7 +12,7 @@ use super::check::Entry;
 use super::domain::{Name, Suffixes};
 use super::look::{CertificateLook, Look};
 use super::rule::{Kind, Match};
-use super::{Confidence, Verdict};
+use super::{Confidence, Role, Verdict};
 use crate::sniff::{Certificate, PatternId, Patterns, Sought};
 
 /// Matches by what they look at. SPF and MX are not among them.
@@ -113,10 +113,17 @@ impl Catalog {
         self.by_certificate(certificate, port).or_else(|| self.by_certified_names(certificate))
     }
 
-    /// Whose mail domain it is: of SMTP greetings and envelopes. Where no `mail` match claims it, nobody's.
+    /// Whose mail domain it is: of SMTP greetings and envelopes. Where no `mail` match claims it, a host name's vendor and
+    /// tenant do, as `mail` and of medium confidence at most.
     pub fn mail(&self, domain: &str) -> Option<Verdict> {
         let name = Name::new(domain)?;
-        self.others().mails.all(&name).find_map(|hit| self.found(&hit)).map(Found::verdict)
+        let mut hits = self.others().mails.all(&name);
+        if let Some(found) = hits.find_map(|hit| self.found(&hit)) {
+            return Some(found.verdict());
+        }
+        let verdict = self.find(&name)?.verdict();
+        let confidence = verdict.confidence.min(Confidence::Medium);
+        Some(Verdict { role: Role::Mail, confidence, agent: false, ..verdict })
     }
 
     /// Whose address range it is: the narrowest. Always of low confidence.
@@ -189,7 +196,6 @@ fn pattern_id(vendor: &str, rule: &Match) -> PatternId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Role;
     use super::*;
 
     const HEAD: &str = r#"id = "desk"
@@ -292,6 +298,9 @@ expect = "none"
         let mail = catalog("mail = \"desk.example\"", "mail = \"mx1.desk.example\"");
         assert_eq!(relay(mail.mail("Desk.Example")).as_deref(), Some("desk.example"));
         assert!(mail.mail("notdesk.example").is_none() && mail.mail("").is_none());
+        let without = Catalog::load_texts(&[("helpdesk/desk.toml", HEAD)]).unwrap();
+        let verdict = without.mail("acme.desk.example").unwrap();
+        assert_eq!((verdict.role, verdict.tenant.as_deref()), (Role::Mail, Some("acme")));
     }
 
     #[test]

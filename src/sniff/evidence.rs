@@ -16,6 +16,8 @@ pub enum Evidence {
     Certificate(Certificate),
     Http(HttpRequest),
     HttpResponse(HttpResponse),
+    /// First octets that signatures look for.
+    Payload(Vec<PatternId>),
     Dns(DnsMessage),
     Smtp(Smtp),
     Dhcp(Dhcp),
@@ -34,6 +36,7 @@ impl Evidence {
                     + texts.map(|text| len(text.as_deref())).iter().sum::<usize>()
             }
             Self::Http(request) => len(request.host.as_deref()),
+            Self::Payload(patterns) => patterns.len() * size_of::<PatternId>(),
             Self::HttpResponse(response) => response.patterns.len() * size_of::<PatternId>(),
             Self::Smtp(smtp) => {
                 let texts = [&smtp.greeting, &smtp.hello, &smtp.sender];

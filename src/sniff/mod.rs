@@ -10,11 +10,13 @@ mod ldap;
 mod line;
 pub mod native;
 mod patterns;
+mod payload;
 mod pieces;
 mod progress;
 mod proxy_protocol;
 pub mod quic;
 mod reader;
+mod response;
 mod smtp;
 mod socks;
 mod starttls;
@@ -84,6 +86,65 @@ pub const SNIFFERS: &[Sniffer] = &[
         help: "TLS inside PostgreSQL and MySQL",
         over: Over::Stream { sniff: database::sniff, cut_short: |_| None },
     },
+    Sniffer {
+        name: "rdp",
+        help: "Remote Desktop connection requests",
+        over: Over::Stream { sniff: native::rdp::sniff, cut_short: native::rdp::cut_short },
+    },
+    Sniffer {
+        name: "rfb",
+        help: "VNC greetings",
+        over: Over::Stream { sniff: native::rfb::sniff, cut_short: native::rfb::cut_short },
+    },
+    Sniffer {
+        name: "teamviewer",
+        help: "TeamViewer over TCP",
+        over: Over::Stream {
+            sniff: native::teamviewer::sniff,
+            cut_short: native::teamviewer::cut_short,
+        },
+    },
+    Sniffer {
+        name: "radmin",
+        help: "Radmin over TCP",
+        over: Over::Stream { sniff: native::radmin::sniff, cut_short: native::radmin::cut_short },
+    },
+    Sniffer {
+        name: "dameware",
+        help: "DameWare greetings",
+        over: Over::Stream {
+            sniff: native::dameware::sniff,
+            cut_short: native::dameware::cut_short,
+        },
+    },
+    Sniffer {
+        name: "rustdesk",
+        help: "RustDesk over TCP",
+        over: Over::Stream {
+            sniff: native::rustdesk::sniff,
+            cut_short: native::rustdesk::cut_short,
+        },
+    },
+    Sniffer {
+        name: "openvpn",
+        help: "OpenVPN over TCP",
+        over: Over::Stream { sniff: native::openvpn::sniff, cut_short: native::openvpn::cut_short },
+    },
+    Sniffer {
+        name: "stun",
+        help: "STUN and TURN over TCP",
+        over: Over::Stream { sniff: native::stun::sniff, cut_short: native::stun::cut_short },
+    },
+    Sniffer {
+        name: "payload",
+        help: "First octets of a stream that signatures look for",
+        over: Over::Stream { sniff: payload::sniff, cut_short: |_| None },
+    },
+    Sniffer {
+        name: "http_response",
+        help: "HTTP/1 headers, cookies and paths that signatures look for",
+        over: Over::Reply(response::sniff),
+    },
     Sniffer { name: "dns", help: "DNS over UDP, mDNS and LLMNR", over: Over::Datagrams(dns::step) },
     Sniffer { name: "dhcp", help: "DHCP for IPv4 and IPv6", over: Over::Datagrams(dhcp::step) },
     Sniffer {
@@ -92,6 +153,41 @@ pub const SNIFFERS: &[Sniffer] = &[
         over: Over::Datagrams(quic::step),
     },
     Sniffer { name: "dtls", help: "DTLS ClientHello", over: Over::Datagrams(dtls::step) },
+    Sniffer {
+        name: "stun_udp",
+        help: "STUN and TURN over UDP",
+        over: Over::Datagrams(native::stun::step),
+    },
+    Sniffer {
+        name: "rdp_udp",
+        help: "Remote Desktop over UDP",
+        over: Over::Datagrams(native::rdp::step),
+    },
+    Sniffer {
+        name: "teamviewer_udp",
+        help: "TeamViewer between two ends",
+        over: Over::Datagrams(native::teamviewer::step),
+    },
+    Sniffer {
+        name: "rustdesk_udp",
+        help: "RustDesk's registration",
+        over: Over::Datagrams(native::rustdesk::step),
+    },
+    Sniffer {
+        name: "wireguard",
+        help: "WireGuard",
+        over: Over::Datagrams(native::wireguard::step),
+    },
+    Sniffer {
+        name: "ike",
+        help: "IKE and IPsec within UDP",
+        over: Over::Datagrams(native::ike::step),
+    },
+    Sniffer {
+        name: "openvpn_udp",
+        help: "OpenVPN over UDP",
+        over: Over::Datagrams(native::openvpn::step),
+    },
 ];
 
 /// One row of [`SNIFFERS`].

@@ -9,7 +9,7 @@ pub struct PatternId(pub u64);
 /// What a pattern looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sought {
-    /// A header of an HTTP/1 response, by its name and the beginning of its value (empty: any value), in any case.
+    /// A header of an HTTP/1 request or response, by its name and the beginning of its value (empty: any value), in any case.
     Header { name: Box<str>, value: Box<str> },
     /// A cookie that a server sets or a client sends, by its name; with `*` at its end, by the beginning of it.
     Cookie(Box<str>),
@@ -78,20 +78,21 @@ impl Patterns {
         all
     }
 
+    /// Whether heads of HTTP are worth a look.
+    pub(super) const fn look_at_http(&self) -> bool {
+        !(self.headers.0.is_empty() && self.cookies.0.is_empty() && self.paths.0.is_empty())
+    }
+
     /// One line of a response's head, without its end. A header that sets a cookie is also taken for it.
     pub fn response_line(&self, line: &[u8], met: &mut Met) {
         let Some((name, value)) = header(line) else { return };
         if name.eq_ignore_ascii_case(b"set-cookie") {
             self.cookies.find(value, met);
         }
-        let mut octets = [0u8; MAX_PATTERN];
-        let separator: &[u8] = b": ";
-        let text = name.iter().chain(separator).chain(value).map(u8::to_ascii_lowercase);
-        let len = octets.iter_mut().zip(text).map(|(to, octet)| *to = octet).count();
-        self.headers.find(octets.get(..len).unwrap_or_default(), met);
+        self.header(name, value, met);
     }
 
-    /// One line of a request's head, without its end: the cookies in it.
+    /// One line of a request's head, without its end; the cookies in it also count alone.
     pub fn request_line(&self, line: &[u8], met: &mut Met) {
         let Some((name, value)) = header(line) else { return };
         if name.eq_ignore_ascii_case(b"cookie") {
@@ -99,6 +100,15 @@ impl Patterns {
                 self.cookies.find(pair.trim_ascii_start(), met);
             }
         }
+        self.header(name, value, met);
+    }
+
+    fn header(&self, name: &[u8], value: &[u8], met: &mut Met) {
+        let mut octets = [0u8; MAX_PATTERN];
+        let separator: &[u8] = b": ";
+        let text = name.iter().chain(separator).chain(value).map(u8::to_ascii_lowercase);
+        let len = octets.iter_mut().zip(text).map(|(to, octet)| *to = octet).count();
+        self.headers.find(octets.get(..len).unwrap_or_default(), met);
     }
 
     /// The path of a request that was answered well.

@@ -59,7 +59,7 @@ fn vector16(data: &[u8]) -> Vec<u8> {
 }
 
 /// The message in records of these many octets; what is left over makes the last one.
-fn records(message: &[u8], sizes: &[usize]) -> Vec<u8> {
+pub(super) fn records(message: &[u8], sizes: &[usize]) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), message);
     for &size in sizes.iter().chain(&[usize::MAX]) {
         let (fragment, after) = rest.split_at(size.min(rest.len()));
@@ -166,7 +166,8 @@ fn every_row_has_a_name_of_its_own_and_a_sample() {
     let mut names: Vec<_> = SNIFFERS.iter().map(|row| row.name).collect();
     for name in &names {
         assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
-        assert!(samples().iter().any(|sample| sample.sniffer == *name), "no sample for {name}");
+        let tried = samples().iter().any(|sample| sample.sniffer == *name);
+        assert!(tried || native::tests::ROWS.contains(name), "no sample for {name}");
     }
     names.sort_unstable();
     names.dedup();

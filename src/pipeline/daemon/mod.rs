@@ -122,6 +122,7 @@ impl Daemon {
             source,
             Decoder::new(&config.decode),
             &config.flow,
+            &in_force,
             config.sensor.workers,
             waits,
         )?;
