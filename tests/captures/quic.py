@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # HTTP/3 of the recorded world, by aioquic.
 #   quic.py serve DIRECTORY_OF_CERTIFICATES [retry] NAME...   one server for each name, on its addresses
+#   quic.py resolve DIRECTORY_OF_CERTIFICATES NAME            DNS over QUIC, from the world's name server
+#   quic.py ask RESOLVER NAME                                 the address of NAME over QUIC
 #   quic.py get URL [COUNT] [[FIRST:]VERSION,...] [cut]       COUNT requests on one connection; versions
 #                                                             in hexadecimal, best first, and the one
 #                                                             to start with; cut: a hello of two
@@ -9,6 +11,7 @@
 # The authority to trust is named by SSL_CERT_FILE.
 import asyncio
 import os
+import socket
 import ssl
 import sys
 import urllib.parse
@@ -17,6 +20,7 @@ from aioquic.asyncio import QuicConnectionProtocol, connect, serve
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import StreamDataReceived
 from aioquic.quic.packet import QuicProtocolVersion
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -62,6 +66,20 @@ class Origin(QuicConnectionProtocol):
         self.transmit()
 
 
+class Resolver(QuicConnectionProtocol):
+    """DNS over QUIC (RFC 9250): on each stream length(2) and a message, both ways."""
+
+    def quic_event_received(self, event):
+        if isinstance(event, StreamDataReceived) and event.end_stream:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+                plain.settimeout(2)
+                plain.sendto(event.data[2:], ("198.18.0.1", 53))
+                answer = plain.recv(4096)
+            data = len(answer).to_bytes(2, "big") + answer
+            self._quic.send_stream_data(event.stream_id, data, end_stream=True)
+            self.transmit()
+
+
 class Client(QuicConnectionProtocol):
     """Asks for one thing after the other."""
 
@@ -105,6 +123,15 @@ async def run_servers(certificates, *names):
     await asyncio.Event().wait()
 
 
+async def resolve(certificates, name):
+    served = QuicConfiguration(is_client=False, alpn_protocols=["doq"])
+    certificate = os.path.join(certificates, f"{name}.crt")
+    served.load_cert_chain(certificate, os.path.join(certificates, "../leaf.key"))
+    await serve(addresses(name)[0], 853, configuration=served, create_protocol=Resolver)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
 def trusting(versions=BOTH):
     wanted = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN)
     wanted.load_verify_locations(os.environ["SSL_CERT_FILE"])
@@ -125,6 +152,19 @@ async def get(url, count="1", versions="1", cut=None):
             await asyncio.sleep(0.1)
 
 
+async def ask(resolver, name):
+    wanted = trusting()
+    wanted.alpn_protocols = ["doq"]
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    # id(2) = 0 (RFC 9250 section 4.2.1), flags(2), one question of type A and class IN
+    message = bytes.fromhex("000001000001000000000000") + labels + bytes.fromhex("0000010001")
+    async with connect(resolver, 853, configuration=wanted) as client:
+        reader, writer = await client.create_stream()
+        writer.write(len(message).to_bytes(2, "big") + message)
+        writer.write_eof()
+        await asyncio.wait_for(reader.read(), 5)
+
+
 async def resume(url):
     host = urllib.parse.urlsplit(url).hostname
     tickets = []
@@ -139,4 +179,5 @@ async def resume(url):
             await asyncio.sleep(0.2)
 
 
-asyncio.run({"serve": run_servers, "get": get, "resume": resume}[sys.argv[1]](*sys.argv[2:]))
+MODES = {"serve": run_servers, "resolve": resolve, "ask": ask, "get": get, "resume": resume}
+asyncio.run(MODES[sys.argv[1]](*sys.argv[2:]))

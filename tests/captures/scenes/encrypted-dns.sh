@@ -1,15 +1,22 @@
 # DNS that is not in the clear: over TLS, HTTPS and QUIC. Sourced by `record`.
 
-SCENES+=(dns-over-tls dns-over-https)
+SCENES+=(dns-over-tls dns-over-https dns-over-quic)
 NEEDS[dns-over-tls]="unbound knot-dnsutils:kdig" SERVERS[dns-over-tls]=serve_resolver
+NEEDS[dns-over-quic]=pip:aioquic SERVERS[dns-over-quic]=serve_quic_resolver
 NEEDS[dns-over-https]=unbound SERVERS[dns-over-https]=serve_resolver
 VERSIONS_OF+=("unbound -V" "kdig --version")
 
 scene_dns-over-tls() {
   at_client kdig +tls-ca="$TMP/ca.pem" +tls-hostname=cloudflare-dns.com @198.18.1.46 acme.zendesk.com
 }
+scene_dns-over-quic() { at_client python3 "$HERE/quic.py" ask cloudflare-dns.com acme.zendesk.com; }
 scene_dns-over-https() {
   at_client curl -s --doh-url https://cloudflare-dns.com/dns-query https://acme.helpjuice.com/
+}
+
+serve_quic_resolver() {
+  at_server resolver.log python3 "$HERE/quic.py" resolve "$TMP/certificates" cloudflare-dns.com
+  ready "$TMP/resolver.log" ready
 }
 
 # A resolver that asks the name server of the recorded world.

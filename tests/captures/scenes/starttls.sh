@@ -34,9 +34,6 @@ scene_postgresql-tls() {
     sslrootcert=$TMP/ca.pem gssencmode=disable" -c "select 1"
 }
 
-# Clients that ask for the name of their own machine.
-at_desk() { at_client unshare --uts bash -c 'hostname localhost && exec "$@"' - "$@"; }
-
 mail() { at_desk swaks --server mx.freshdesk.com --helo desk.acme.example --hide-all "$@"; }
 
 # within_protocol PROTOCOL HOST PORT [SWITCH...]: says goodbye as soon as TLS stands.
