@@ -9,6 +9,8 @@ use crate::program::{DEFAULTS, saastap};
 const NAMED: &[(&str, &str, &str, &[&str])] = &[
     ("quic-chromium", "198.18.1.40:443", "quic_sni", &["app.intercom.com"]),
     ("quic-chromium", "198.18.1.41:443", "quic_sni", &["js.intercomcdn.com"]),
+    ("quic-firefox", "198.18.1.40:443", "quic_sni", &["app.intercom.com"]),
+    ("quic-firefox", "198.18.1.41:443", "quic_sni", &["js.intercomcdn.com"]),
     ("quic-curl", "198.18.1.42:443", "quic_sni", &["acme.freshdesk.com"]),
     ("quic-go", "198.18.1.42:443", "quic_sni", &["acme.freshdesk.com"]),
     ("quic-aioquic", "198.18.1.42:443", "quic_sni", &["acme.freshdesk.com"]),
@@ -22,6 +24,9 @@ const NAMED: &[(&str, &str, &str, &[&str])] = &[
     ("ech-quic", "198.18.1.43:443", "quic_sni", &["cloudflare-ech.com"; 2]),
     ("ech-doh", "198.18.1.43:443", "quic_sni", &["cloudflare-ech.com"; 2]),
     ("hello-retry", "198.18.1.47:443", "tls_sni", &["acme.kayako.com"]),
+    ("dtls-cookie", "198.18.1.47:4433", "dtls_sni", &["acme.kayako.com"]),
+    ("dtls-fragments", "198.18.1.47:4433", "dtls_sni", &["acme.kayako.com"]),
+    ("dns-over-quic", "198.18.1.46:853", "quic_sni", &["cloudflare-dns.com"]),
     ("dns-over-tls", "198.18.1.46:853", "tls_sni", &["cloudflare-dns.com"]),
     ("http-proxy", "198.18.1.48:3128", "tls_sni", &["acme.helpjuice.com"]),
     ("http-proxy", "198.18.1.48:3128", "http_host", &["news.example"; 2]),
@@ -45,12 +50,14 @@ const NAMED: &[(&str, &str, &str, &[&str])] = &[
 const HIDDEN: &[(&str, &str)] = &[
     ("ech-chromium", "198.18.1.43:443"),
     ("ech-quic", "198.18.1.43:443"),
+    ("ech-firefox", "198.18.1.43:443"),
     ("ech-retry", "198.18.1.43:443"),
     ("ech-doh", "198.18.1.43:443"),
 ];
 
 /// Captures of browsers that sent GREASE and nothing else.
-const GREASE: &[&str] = &["chromium-pq-ech", "ech-grease-retry", "quic-chromium", "agent-console"];
+const GREASE: &[&str] =
+    &["chromium-pq-ech", "ech-grease-retry", "quic-chromium", "quic-firefox", "agent-console"];
 
 fn flows(capture: &str) -> Vec<Value> {
     let file = format!("tests/captures/{capture}.pcap");
@@ -84,6 +91,7 @@ fn who_writes_to_whom_and_with_what_password_is_not_told() {
         ("smtp-plain", &["jane", "doe", "support", "help", "jobs"][..]),
         ("smtp-starttls", &["jane", "doe", "support"][..]),
         ("socks5", &["jane", "secret"][..]),
+        ("rdp", &["jane"][..]),
     ] {
         let file = format!("tests/captures/{capture}.pcap");
         let octets = std::fs::read(&file).unwrap();
