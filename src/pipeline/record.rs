@@ -14,6 +14,7 @@ use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::{ClientKind, community_id};
 use crate::policy::{Decision, Relation};
 use crate::signature::{Confidence, Verdict};
+use crate::sniff;
 use crate::sniff::native::{self, Class};
 use crate::sniff::{ClientHello, DnsMessage, Ech, Evidence, HttpRequest};
 use crate::time::Time;
@@ -115,6 +116,9 @@ impl Record {
         let mut names = Vec::new();
         match evidence {
             Evidence::Tls(hello) => {
+                if sniff::encrypted_dns(&hello, self.ends.server.port) {
+                    self.hint.get_or_insert(Visibility::EncryptedDns);
+                }
                 let via = Via::from(hello.carrier);
                 names.extend(hello.sni.as_deref().map(|sni| self.name(via, sni, keep)));
                 self.has_hello = true;

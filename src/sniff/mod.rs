@@ -4,6 +4,7 @@ mod database;
 pub(crate) mod dhcp;
 pub mod dns;
 mod dtls;
+mod encrypted_dns;
 mod evidence;
 pub mod http;
 mod ldap;
@@ -27,6 +28,7 @@ mod xmpp;
 pub(crate) mod tests;
 
 pub use dns::{DnsAnswer, DnsMessage};
+pub use encrypted_dns::encrypted_dns;
 pub use evidence::{
     Activity, Carrier, Certificate, ClientHello, Dhcp, DhcpEvent, Ech, Evidence, HttpRequest,
     HttpResponse, MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
