@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::claim;
 use super::coverage::Seen;
+use super::domain_records::{DNS_RECORD, vendors_of_own};
 use super::judge::{Judged, Resolved, evidence, judge, resolve};
 use super::name::{Name, Via};
 use super::record::{Contact, FlowLine, Record};
@@ -17,10 +18,10 @@ use crate::decode::Endpoint;
 use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{Delta, Ends};
 use crate::identity::names::{self, Names};
-use crate::identity::{Identity, Privacy, VantageKind, community_id};
+use crate::identity::{ClientKind, Identity, Privacy, VantageKind, community_id};
 use crate::policy;
-use crate::signature::Verdict;
-use crate::sniff::Evidence;
+use crate::signature::{Role, Verdict};
+use crate::sniff::{DnsMessage, Evidence};
 use crate::time::Time;
 use crate::usage::{Addition, Inventory, Key, Visibility};
 
@@ -183,6 +184,7 @@ impl Collector {
             let vantage = self.identity.vantage(ends.client.ip.ip());
             let declared = vantage == Some(VantageKind::Resolver);
             self.names.learn(ends.client, ends.server, declared, message, at);
+            self.learn_records(message, at);
         }
         // Between any other ports it is somebody's test of a server.
         if let Evidence::Dhcp(message) = &evidence
@@ -205,6 +207,35 @@ impl Collector {
         for (name, verdict) in claims {
             record.name(name.via, &name.name, self.keep_lines);
             self.claimed(record, ends, name, Some(verdict), at);
+        }
+    }
+
+    /// Vendors that the records of our own domains name are used by us, whoever asked: a usage without a client, which counts
+    /// in no metric and raises nothing.
+    fn learn_records(&self, message: &DnsMessage, at: Time) {
+        for (domain, verdict) in vendors_of_own(&self.now_in_force, message) {
+            let key = Key {
+                group: DNS_RECORD.into(),
+                client: domain,
+                vendor: verdict.vendor.id.clone(),
+                tenant: None,
+                role: Role::Mail,
+            };
+            self.inventory.record(
+                key,
+                &Addition {
+                    at,
+                    client_kind: ClientKind::Shared,
+                    ambiguous: true,
+                    agent: false,
+                    flows: 0,
+                    sent: 0,
+                    received: 0,
+                    minute: at.minute(),
+                    minute_payload: 0,
+                    minute_bursts: 0,
+                },
+            );
         }
     }
 

@@ -6,6 +6,7 @@ mod condition;
 mod coverage;
 mod daemon;
 mod dns_line;
+mod domain_records;
 mod feed;
 mod judge;
 #[cfg(test)]

@@ -14,9 +14,9 @@ pub enum Kind {
     Domain,
     /// The target of a vanity host's CNAME.
     Cname,
-    /// An include of an SPF record (RFC 7208 section 5.2). Kept and shown; not matched yet.
+    /// An include of an SPF record (RFC 7208 section 5.2).
     Spf,
-    /// A mail exchanger. Kept and shown; not matched yet.
+    /// A mail exchanger.
     Mx,
     /// The domain of SMTP greetings and envelopes.
     Mail,

@@ -15,10 +15,12 @@ use super::rule::{Kind, Match};
 use super::{Confidence, Role, Verdict};
 use crate::sniff::{Certificate, PatternId, Patterns, Sought};
 
-/// Matches by what they look at. SPF and MX are not among them.
+/// Matches by what they look at.
 #[derive(Debug, Default)]
 pub struct Tables {
     mails: Suffixes<Vec<Place>>,
+    spfs: Suffixes<Vec<Place>>,
+    mxs: Suffixes<Vec<Place>>,
     certificate_names: Suffixes<Vec<Place>>,
     /// Those without a name: few, asked one by one.
     certificates: Vec<Place>,
@@ -36,10 +38,15 @@ pub struct Tables {
 impl Tables {
     pub(super) fn add(&mut self, vendor: &str, rule: &Match, place: Place) {
         match (&rule.look, rule.kind) {
-            (Look::Name, Kind::Mail) => {
-                self.mails.place(&rule.value, rule.exact).get_or_insert_default().push(place);
+            (Look::Name, kind) => {
+                let table = match kind {
+                    Kind::Mail => &mut self.mails,
+                    Kind::Spf => &mut self.spfs,
+                    Kind::Mx => &mut self.mxs,
+                    _ => return,
+                };
+                table.place(&rule.value, rule.exact).get_or_insert_default().push(place);
             }
-            (Look::Name, _) => {}
             (Look::Certificate(look), _) => match &look.name {
                 Some(name) => {
                     self.certificate_names.place(name, false).get_or_insert_default().push(place);
@@ -124,6 +131,23 @@ impl Catalog {
         let verdict = self.find(&name)?.verdict();
         let confidence = verdict.confidence.min(Confidence::Medium);
         Some(Verdict { role: Role::Mail, confidence, agent: false, ..verdict })
+    }
+
+    /// Whose servers may send mail for a domain whose SPF record includes this one (RFC 7208 section 5.2). Where no `spf` match
+    /// claims it, a mail domain of the name is as good.
+    pub fn spf(&self, include: &str) -> Option<Verdict> {
+        self.of_domain(&self.others().spfs, include)
+    }
+
+    /// Who takes the mail of a domain with this exchanger, likewise.
+    pub fn mx(&self, exchanger: &str) -> Option<Verdict> {
+        self.of_domain(&self.others().mxs, exchanger)
+    }
+
+    fn of_domain(&self, table: &Suffixes<Vec<Place>>, domain: &str) -> Option<Verdict> {
+        let name = Name::new(domain)?;
+        let found = table.all(&name).find_map(|hit| self.found(&hit)).map(Found::verdict);
+        found.or_else(|| self.mail(domain))
     }
 
     /// Whose address range it is: the narrowest. Always of low confidence.
