@@ -46,6 +46,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("comfy_table", &["cli"]),
     ("dashmap", &["usage"]),
+    ("der", &["sniff"]),
     ("domain", &["sniff"]),
     ("data_encoding", &["identity"]),
     ("etherparse", &["decode"]),

@@ -1,6 +1,7 @@
 //! Who an address is: the client behind it, and the name under which it passes the door to `usage`.
 
 mod community;
+mod ech;
 mod key;
 pub mod leases;
 pub mod names;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Cells;
 
 pub use self::community::community_id;
+pub use self::ech::Ech;
 pub use self::key::{KEY_OCTETS, load_or_create_key, random_key};
 pub use self::leases::{Lease, Leases, Mac};
 pub use self::network::{Networks, parse as parse_network};

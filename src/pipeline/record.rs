@@ -11,12 +11,12 @@ use super::name::{Name, Via};
 use super::update::Sight;
 use crate::decode::{Endpoint, Transport};
 use crate::flow::{Delta, End, Ends, Tally};
-use crate::identity::{ClientKind, community_id};
+use crate::identity::{ClientKind, Ech, community_id};
 use crate::policy::{Decision, Relation};
 use crate::signature::{Confidence, Verdict};
 use crate::sniff;
 use crate::sniff::native::{self, Class};
-use crate::sniff::{ClientHello, DnsMessage, Ech, Evidence, HttpRequest};
+use crate::sniff::{ClientHello, DnsMessage, Evidence, HttpRequest};
 use crate::time::Time;
 use crate::usage::{self, Ticket, Visibility};
 
@@ -127,11 +127,16 @@ impl Record {
                 }
             }
             Evidence::Certificate(certificate) => {
-                let mut all = certificate.names.iter().take(MAX_NAMES);
-                names.extend(all.next().map(|name| self.name(Via::Certificate, name, keep)));
-                for name in all.filter(|_| keep) {
-                    self.name(Via::Certificate, name, keep);
+                // Their number has a bound of its own in the sniffer: those of a large network are hundreds. Where no line
+                // will be printed, one is enough to know that the flow has a name.
+                let kept = if keep { certificate.names.len() } else { 1 };
+                let all = certificate.names.iter().take(kept);
+                names
+                    .extend(all.map(|name| Name { via: Via::Certificate, name: (&**name).into() }));
+                if keep {
+                    self.names.extend(names.iter().cloned());
                 }
+                names.truncate(1);
             }
             Evidence::Http(HttpRequest { host: Some(host), port }) => match port {
                 // The line shows the authority as it was sent, with its port; signatures know hosts alone.
@@ -258,7 +263,11 @@ impl Record {
             dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
             alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
             tls_versions: self.hello.as_ref().map(|h| h.versions.clone()).unwrap_or_default(),
-            ech: self.hello.as_ref().map(|h| h.ech),
+            ech: self
+                .hello
+                .as_ref()
+                .map(|h| if h.ech.is_some() { Ech::Unknown } else { Ech::None }),
+            ja4: self.hello.as_ref().and_then(|h| h.ja4.clone()),
             sent: self.sent,
             received: self.received,
             vendor: contact.map(|c| c.verdict.vendor.id.clone()),
@@ -306,6 +315,8 @@ pub struct FlowLine {
     pub tls_versions: Vec<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ech: Option<Ech>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ja4: Option<Box<str>>,
     pub sent: Tally,
     pub received: Tally,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -118,7 +118,7 @@ pub struct ShownCertificate {
 impl From<ShownCertificate> for Certificate {
     fn from(shown: ShownCertificate) -> Self {
         let ShownCertificate { names, subject, issuer, organisation } = shown;
-        Self { names, subject, issuer, organisation }
+        Self { names, subject, issuer, organisation, left_out: 0 }
     }
 }
 

@@ -264,6 +264,7 @@ expect = "none"
             subject: subject.map(Into::into),
             issuer: issuer.map(Into::into),
             organisation: None,
+            left_out: 0,
         }
     }
 

@@ -26,10 +26,17 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// A bound cut it short.
+    pub const fn is_limited(&self) -> bool {
+        matches!(self, Self::Certificate(certificate) if certificate.left_out > 0)
+    }
+
     /// Octets that it holds beside itself, about.
     pub fn octets(&self) -> usize {
         match self {
-            Self::Tls(hello) => len(hello.sni.as_deref()) + all(&hello.alpn),
+            Self::Tls(hello) => {
+                len(hello.sni.as_deref()) + len(hello.ja4.as_deref()) + all(&hello.alpn)
+            }
             Self::Certificate(certificate) => {
                 let texts = [&certificate.subject, &certificate.issuer, &certificate.organisation];
                 all(&certificate.names)
@@ -70,7 +77,9 @@ pub struct ClientHello {
     pub alpn: Vec<Box<str>>,
     /// supported_versions without GREASE, or legacy_version where the extension is absent.
     pub versions: Vec<u16>,
-    pub ech: Ech,
+    pub ech: Option<Box<EchOffer>>,
+    /// The JA4 fingerprint; `None` of a hello that was cut short.
+    pub ja4: Option<Box<str>>,
 }
 
 /// What a ClientHello travels in.
@@ -93,18 +102,45 @@ pub struct Certificate {
     pub issuer: Option<Box<str>>,
     /// Organisation of the subject, else of the issuer.
     pub organisation: Option<Box<str>>,
+    /// Names beyond the bound.
+    pub left_out: u32,
 }
 
-/// What is known of encrypted_client_hello in a hello.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ech {
-    #[default]
-    None,
-    Grease,
-    Real,
-    /// The extension is there; whether real or GREASE is not known.
-    Unknown,
+impl Certificate {
+    /// It says nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.names.is_empty()
+            && self.subject.is_none()
+            && self.issuer.is_none()
+            && self.organisation.is_none()
+    }
+}
+
+/// The extension of a hello under which its true name may be hidden: facts, no judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EchOffer {
+    /// encrypted_client_hello of an outer hello, real or GREASE (RFC 9849 section 5).
+    Outer(EchOuter),
+    /// encrypted_client_hello of an inner hello: a client-facing server has opened it, the name is the true one.
+    Inner,
+    /// encrypted_server_name, the draft before ECH.
+    Esni,
+    /// encrypted_client_hello with a body that no version has.
+    Malformed,
+}
+
+/// What an outer hello shows of ECH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchOuter {
+    /// KDF and AEAD ids (RFC 9180 sections 7.2 and 7.3).
+    pub suite: (u16, u16),
+    pub config_id: u8,
+    /// Octets of the encapsulated key; 0 in the second hello of a handshake.
+    pub enc: u16,
+    /// Octets of the encrypted inner hello.
+    pub payload: u16,
+    /// The first octets of SHA-256 over the body: a second hello repeats it, or does not.
+    pub digest: u64,
 }
 
 /// An HTTP/1 request head.

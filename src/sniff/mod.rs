@@ -1,5 +1,6 @@
 //! What the opening of a flow says: sniffers without clock and I/O, one file each, and the table that lists them.
 
+mod certificate;
 mod database;
 pub(crate) mod dhcp;
 pub mod dns;
@@ -22,6 +23,7 @@ mod smtp;
 mod socks;
 mod starttls;
 mod tls;
+mod x509;
 mod xmpp;
 
 #[cfg(test)]
@@ -30,8 +32,8 @@ pub(crate) mod tests;
 pub use dns::{DnsAnswer, DnsMessage};
 pub use encrypted_dns::encrypted_dns;
 pub use evidence::{
-    Activity, Carrier, Certificate, ClientHello, Dhcp, DhcpEvent, Ech, Evidence, HttpRequest,
-    HttpResponse, MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
+    Activity, Carrier, Certificate, ClientHello, Dhcp, DhcpEvent, EchOffer, EchOuter, Evidence,
+    HttpRequest, HttpResponse, MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
 };
 pub use patterns::{MAX_MET, MAX_PATTERN, Met, PatternId, Patterns, Sought};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
@@ -147,6 +149,11 @@ pub const SNIFFERS: &[Sniffer] = &[
         help: "HTTP/1 headers, cookies and paths that signatures look for",
         over: Over::Reply(response::sniff),
     },
+    Sniffer {
+        name: "certificate",
+        help: "server certificates up to TLS 1.2",
+        over: Over::Reply(certificate::sniff),
+    },
     Sniffer { name: "dns", help: "DNS over UDP, mDNS and LLMNR", over: Over::Datagrams(dns::step) },
     Sniffer { name: "dhcp", help: "DHCP for IPv4 and IPv6", over: Over::Datagrams(dhcp::step) },
     Sniffer {
@@ -212,7 +219,7 @@ pub enum Over {
         cut_short: fn(&Openings<'_>) -> Option<Evidence>,
     },
     /// What the server says, asked beside the others and after them: a certificate, the head of a response. It answers
-    /// `Found` at most once.
+    /// `Found` at most once. Where no more will come, it is asked a last time, and `NeedMore` is then as good as `NotMine`.
     Reply(fn(&Openings<'_>) -> Answer),
     /// A step: state, whether the client sent it, datagram.
     Datagrams(fn(&mut State, bool, &[u8]) -> Answer),
@@ -225,13 +232,15 @@ pub struct Openings<'a> {
     pub server: &'a [u8],
     /// The sniffer asked has emitted a message of this stream before: the openings begin behind it.
     pub emitted: bool,
+    /// No more will come: what is certain is asked for.
+    pub ended: bool,
     /// What signatures look for in bytes.
     pub patterns: &'a Patterns,
 }
 
 impl<'a> Openings<'a> {
     pub const fn new(client: &'a [u8], server: &'a [u8], patterns: &'a Patterns) -> Self {
-        Self { client, server, emitted: false, patterns }
+        Self { client, server, emitted: false, ended: false, patterns }
     }
 }
 

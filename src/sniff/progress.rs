@@ -168,6 +168,7 @@ impl Progress {
                         // What emits nothing but promises would be asked for ever.
                         Answer::Found(evidence) | Answer::Emit(evidence, ..) => {
                             self.answered(row, swapped);
+                            self.marks |= if evidence.is_limited() { LIMITED } else { 0 };
                             out(evidence);
                             let done = if reply { both(bit) } else { rows(table, false) };
                             self.refused |= done | other_way(swapped);
@@ -267,7 +268,7 @@ impl Progress {
             out(evidence);
             return Wants::Met;
         }
-        for swapped in [false, true] {
+        'client: for swapped in [false, true] {
             for (row, sniffer) in table.iter().enumerate() {
                 let Over::Stream { cut_short, .. } = sniffer.over else { continue };
                 let bit = if swapped { straight(row) << 1 } else { straight(row) };
@@ -277,11 +278,36 @@ impl Progress {
                 if let Some(evidence) = cut_short(&self.view(openings, swapped)) {
                     self.answered(row, swapped);
                     out(evidence);
-                    return Wants::Met;
+                    self.refused |= rows(table, false) | other_way(swapped);
+                    break 'client;
                 }
             }
         }
+        self.end_replies(table, &Openings { ended: true, ..*openings }, out);
         self.given_up()
+    }
+
+    fn end_replies(
+        &mut self,
+        table: &[Sniffer],
+        openings: &Openings<'_>,
+        out: &mut dyn FnMut(Evidence),
+    ) {
+        for swapped in [false, true] {
+            for (row, sniffer) in table.iter().enumerate() {
+                let Over::Reply(sniff) = sniffer.over else { continue };
+                let bit = if swapped { straight(row) << 1 } else { straight(row) };
+                if self.refused & bit != 0 {
+                    continue;
+                }
+                if let Answer::Found(evidence) = sniff(&self.view(openings, swapped)) {
+                    self.answered(row, swapped);
+                    self.marks |= if evidence.is_limited() { LIMITED } else { 0 };
+                    self.refused |= other_way(swapped);
+                    out(evidence);
+                }
+            }
+        }
     }
 
     fn view<'a>(&self, openings: &Openings<'a>, swapped: bool) -> Openings<'a> {
@@ -291,7 +317,7 @@ impl Progress {
         // What the server has said belongs to a depth further out.
         let server = if self.server_is_late() { &[] } else { server };
         let emitted = self.marks & EMITTED != 0;
-        Openings { client, server, emitted, patterns: openings.patterns }
+        Openings { client, server, emitted, ..*openings }
     }
 
     const fn server_is_late(&self) -> bool {
@@ -317,7 +343,7 @@ impl Progress {
                 (openings.client, openings.server, self.server_at)
             };
             let (client, server) = (from(client, client_at), from(server, server_at));
-            let view = Openings { client, server, emitted, patterns: openings.patterns };
+            let view = Openings { client, server, emitted, ..*openings };
             let sniffer = table.get(usize::from(row - 1)).map(|sniffer| sniffer.over);
             let Some(Over::Stream { sniff, .. }) = sniffer else { return };
             match sniff(&view) {

@@ -1,15 +1,27 @@
-//! TLS ClientHello: over any number of segments and records, whole or cut short.
+//! TLS ClientHello: over any number of segments and records, whole or cut short, and the second one after a retry.
 
+mod ja4;
+pub(super) mod record;
+
+use ring::digest::{SHA256, digest};
 use tls_parser::parse_tls_handshake_client_hello;
 
+use self::record::{ALERT, CHANGE_CIPHER_SPEC, MAJOR, Messages, Record, behind, record};
 use super::reader::Reader;
-use super::{Answer, Carrier, ClientHello, Ech, Evidence, MAX_NAME, Openings};
+use super::{Answer, Carrier, ClientHello, EchOffer, EchOuter, Evidence, MAX_NAME, Openings};
 
-/// Reads the ClientHello at the beginning of the client's opening (RFC 8446 sections 4.1.2 and 5.1).
+/// Reads the ClientHello at the beginning of the client's opening (RFC 8446 sections 4.1.2 and 5.1). Where TLS 1.3 is offered
+/// the server may ask for another hello, which has the last word: the first is told at once.
 pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
+    if openings.emitted {
+        return second(openings);
+    }
     let mut joined = Vec::new();
     match hello(openings.client, &mut joined) {
-        Hello::Whole(body) => match frame(body) {
+        Hello::Whole(body, len) => match frame(body, Carrier::Tcp) {
+            Some(hello) if hello.versions.iter().any(|&version| version >= TLS_1_3) => {
+                Answer::Emit(Evidence::Tls(hello), len, 0)
+            }
             Some(hello) => Answer::Found(Evidence::Tls(hello)),
             None => Answer::NotMine,
         },
@@ -20,10 +32,11 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
 
 /// What a hello that will not be completed says for certain: its server name, if that was reached.
 pub(super) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
+    let client = if openings.emitted { behind_change(openings.client)? } else { openings.client };
     let mut joined = Vec::new();
-    let body = match hello(openings.client, &mut joined) {
+    let body = match hello(client, &mut joined) {
         Hello::Begun(body) => body,
-        Hello::Whole(_) | Hello::Other => return None,
+        Hello::Whole(..) | Hello::Other => return None,
     };
     named(body).map(Evidence::Tls)
 }
@@ -43,8 +56,8 @@ pub(super) fn message(begun: &[u8], carrier: Carrier) -> Message {
     if begun.len() < want {
         return Message::Begun;
     }
-    match begun.get(HANDSHAKE_HEADER..want).and_then(frame) {
-        Some(hello) => Message::Whole(ClientHello { carrier, ..hello }),
+    match begun.get(HANDSHAKE_HEADER..want).and_then(|body| frame(body, carrier)) {
+        Some(hello) => Message::Whole(hello),
         None => Message::Other,
     }
 }
@@ -58,7 +71,7 @@ pub(super) fn message_cut_short(begun: &[u8], carrier: Carrier) -> Option<Eviden
 
 /// Reads the body of a ClientHello whose length its carrier told.
 pub(super) fn body(body: &[u8], carrier: Carrier) -> Option<ClientHello> {
-    frame(body).map(|hello| ClientHello { carrier, ..hello })
+    frame(body, carrier)
 }
 
 /// What the beginning of such a body says for certain.
@@ -79,9 +92,49 @@ fn named(body: &[u8]) -> Option<ClientHello> {
     hello.sni.is_some().then_some(hello)
 }
 
+/// The hello that answers a HelloRetryRequest (RFC 8446 section 4.1.4). A client that goes on with anything else was not
+/// asked for one, and its side is not waited for any longer than the server's first octets.
+fn second(openings: &Openings<'_>) -> Answer {
+    if is_retry(openings.server) == Some(false) {
+        return Answer::NotMine;
+    }
+    let Some(client) = behind_change(openings.client) else { return Answer::NeedMore };
+    let mut joined = Vec::new();
+    match hello(client, &mut joined) {
+        Hello::Whole(body, _) => match frame(body, Carrier::Tcp) {
+            Some(hello) => Answer::Found(Evidence::Tls(hello)),
+            None => Answer::NotMine,
+        },
+        Hello::Begun(_) => Answer::NeedMore,
+        Hello::Other => Answer::NotMine,
+    }
+}
+
+/// A client that wants to pass for one of TLS 1.2 sends an empty change_cipher_spec before its second hello (RFC 8446
+/// appendix D.4).
+fn behind_change(client: &[u8]) -> Option<&[u8]> {
+    behind(client, CHANGE_CIPHER_SPEC, 1)
+}
+
+/// Whether the server's first message is a HelloRetryRequest; `None` where that cannot be told yet.
+fn is_retry(server: &[u8]) -> Option<bool> {
+    let mut messages = Messages::new(behind(server, ALERT, 2)?);
+    let mut joined = Vec::new();
+    let Some((kind, len)) = messages.header() else {
+        return messages.is_broken().then_some(false);
+    };
+    if kind != SERVER_HELLO || len < VERSION + RANDOM {
+        return Some(false);
+    }
+    let begin = messages.take(VERSION + RANDOM, &mut joined);
+    let random = begin.get(VERSION..).unwrap_or_default();
+    let same = RETRY.iter().zip(random).all(|(wanted, seen)| wanted == seen);
+    (!same || random.len() == RANDOM).then_some(same)
+}
+
 enum Hello<'a> {
-    /// The body of the handshake message.
-    Whole(&'a [u8]),
+    /// The body of the handshake message, and the octets of the records that hold it.
+    Whole(&'a [u8], usize),
     /// As much of the body as is there.
     Begun(&'a [u8]),
     Other,
@@ -104,7 +157,8 @@ fn hello<'a>(bytes: &'a [u8], joined: &'a mut Vec<u8>) -> Hello<'a> {
     };
     let Some(mut want) = message_length(first) else { return Hello::Other };
     if first.len() >= want {
-        return Hello::Whole(first.get(HANDSHAKE_HEADER..want).unwrap_or_default());
+        let body = first.get(HANDSHAKE_HEADER..want).unwrap_or_default();
+        return Hello::Whole(body, bytes.len() - records.rest().len());
     }
     joined.extend_from_slice(first);
     while joined.len() < want {
@@ -120,35 +174,10 @@ fn hello<'a>(bytes: &'a [u8], joined: &'a mut Vec<u8>) -> Hello<'a> {
         }
     }
     let body = joined.get(HANDSHAKE_HEADER..want.min(joined.len())).unwrap_or_default();
-    if joined.len() >= want { Hello::Whole(body) } else { Hello::Begun(body) }
-}
-
-enum Record<'a> {
-    /// A fragment of handshake; the last one of the opening may be cut.
-    Handshake(&'a [u8]),
-    /// Nothing of the fragment is there yet.
-    Cut,
-    Other,
-}
-
-fn record<'a>(reader: &mut Reader<'a>) -> Record<'a> {
-    // What is there of the header must fit: noise is refused at its first octet.
-    match reader.rest() {
-        [] | [HANDSHAKE] | [HANDSHAKE, MAJOR] | [HANDSHAKE, MAJOR, 0..=MAX_MINOR] => Record::Cut,
-        [HANDSHAKE, MAJOR, 0..=MAX_MINOR, high] if usize::from(*high) <= MAX_FRAGMENT >> 8 => {
-            Record::Cut
-        }
-        [HANDSHAKE, MAJOR, 0..=MAX_MINOR, high, low, rest @ ..] => {
-            let len = usize::from(u16::from_be_bytes([*high, *low]));
-            // RFC 8446 section 5.1: no fragment of handshake is empty.
-            if len == 0 || len > MAX_FRAGMENT {
-                return Record::Other;
-            }
-            let (fragment, rest) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-            *reader = Reader::new(rest);
-            if fragment.is_empty() { Record::Cut } else { Record::Handshake(fragment) }
-        }
-        _ => Record::Other,
+    if joined.len() >= want {
+        Hello::Whole(body, bytes.len() - records.rest().len())
+    } else {
+        Hello::Begun(body)
     }
 }
 
@@ -172,9 +201,11 @@ fn message_length(begun: &[u8]) -> Option<usize> {
     usize::try_from(len).ok().map(|len| HANDSHAKE_HEADER + len)
 }
 
-fn frame(body: &[u8]) -> Option<ClientHello> {
+fn frame(body: &[u8], carrier: Carrier) -> Option<ClientHello> {
     let (_, hello) = parse_tls_handshake_client_hello(body).ok()?;
-    Some(extensions(hello.version.0, hello.ext.unwrap_or_default()))
+    let (version, bytes) = (hello.version.0, hello.ext.unwrap_or_default());
+    let ja4 = ja4::ja4(carrier, version, hello.ciphers.iter().map(|suite| suite.0), bytes);
+    Some(ClientHello { carrier, ja4: Some(ja4), ..extensions(version, bytes) })
 }
 
 /// Walks the extensions as far as they go (RFC 8446 section 4.2).
@@ -186,7 +217,10 @@ fn extensions(legacy_version: u16, bytes: &[u8]) -> ClientHello {
             SERVER_NAME if hello.sni.is_none() => hello.sni = server_name(data),
             ALPN if hello.alpn.is_empty() => hello.alpn = protocols(data),
             SUPPORTED_VERSIONS if hello.versions.is_empty() => hello.versions = versions(data),
-            ENCRYPTED_CLIENT_HELLO | ENCRYPTED_SERVER_NAME => hello.ech = Ech::Unknown,
+            ENCRYPTED_CLIENT_HELLO => hello.ech = Some(Box::new(ech(data))),
+            ENCRYPTED_SERVER_NAME if hello.ech.is_none() => {
+                hello.ech = Some(Box::new(EchOffer::Esni))
+            }
             _ => {}
         }
     }
@@ -224,6 +258,39 @@ fn versions(data: &[u8]) -> Vec<u16> {
     std::iter::from_fn(|| list.u16()).filter(|&version| !grease(version)).collect()
 }
 
+/// RFC 9849 section 5.
+///
+/// ```text
+/// +---+---------+----------+---------------+-----------------+-----+---------------------+---------
+/// | 0 | KDF (2) | AEAD (2) | config id (1) | length of enc (2) | enc | length of payload (2) | payload
+/// +---+---------+----------+---------------+-----------------+-----+---------------------+---------
+/// ```
+fn ech(data: &[u8]) -> EchOffer {
+    match data {
+        [ECH_INNER] => EchOffer::Inner,
+        [ECH_OUTER, outer @ ..] => {
+            ech_outer(data, Reader::new(outer)).map_or(EchOffer::Malformed, EchOffer::Outer)
+        }
+        _ => EchOffer::Malformed,
+    }
+}
+
+fn ech_outer(data: &[u8], mut reader: Reader<'_>) -> Option<EchOuter> {
+    let suite = (reader.u16()?, reader.u16()?);
+    let config_id = reader.u8()?;
+    let [enc, payload] = [reader.vector16()?, reader.vector16()?];
+    let [enc, payload] = [enc, payload].map(|part| u16::try_from(part.len()).unwrap_or(u16::MAX));
+    let digest =
+        digest(&SHA256, data).as_ref().first_chunk().map(|first| u64::from_be_bytes(*first));
+    reader.rest().is_empty().then_some(EchOuter {
+        suite,
+        config_id,
+        enc,
+        payload,
+        digest: digest.unwrap_or_default(),
+    })
+}
+
 /// RFC 8701: 0x0a0a, 0x1a1a ... 0xfafa.
 fn grease(value: u16) -> bool {
     value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
@@ -233,15 +300,17 @@ fn grease_text(name: &[u8]) -> bool {
     name.first_chunk().is_some_and(|pair| name.len() == 2 && grease(u16::from_be_bytes(*pair)))
 }
 
-const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
-const MAJOR: u8 = 3;
-/// TLS 1.3 writes 3,1 or 3,3 into records; 3,4 is seen from careless clients.
-const MAX_MINOR: u8 = 4;
-/// RFC 8446 section 5.1.
-const MAX_FRAGMENT: usize = 1 << 14;
+const SERVER_HELLO: u8 = 2;
 const HANDSHAKE_HEADER: usize = 4;
+const VERSION: usize = 2;
 const RANDOM: usize = 32;
+const TLS_1_3: u16 = 0x0304;
+/// The random of a ServerHello that is a HelloRetryRequest (RFC 8446 section 4.1.3).
+const RETRY: [u8; RANDOM] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
 /// Version, random, empty session id, one cipher suite, one compression method.
 const MIN_HELLO: u32 = 2 + 32 + 1 + 2 + 2 + 2;
 /// Cipher suites and extensions have lengths of two octets each: more cannot be meant.
@@ -253,5 +322,7 @@ const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+const ECH_OUTER: u8 = 0;
+const ECH_INNER: u8 = 1;
 /// The draft before ECH, of which only the name is hidden.
 const ENCRYPTED_SERVER_NAME: u16 = 0xffce;
