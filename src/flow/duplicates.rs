@@ -11,7 +11,9 @@ use crate::time::Time;
 /// Packets seen within the window, by what stays the same on every mirror.
 ///
 /// Asked once for every segment, before segments are dealt out to workers, so that the answer is a function of the frames
-/// alone. One look costs about as much as hashing a flow key, and one cache line.
+/// alone. A look costs about as much as a look into the flow table; most span ports make no copies, and pay a tenth of it:
+/// after [`WATCH`] packets without a copy only one in [`SAMPLE`] is looked at, chosen by the packet, so that both copies are
+/// chosen or none. The first one that is found wakes the watch.
 ///
 /// What is compared: addresses, ports, the identification of IPv4, all of the TCP header but its checksum, the length, and of
 /// a datagram the UDP checksum, the first and the last octets. Not compared: link header and VLAN tags, TTL, TOS, IP
@@ -22,6 +24,8 @@ use crate::time::Time;
 /// time stamps, within the window): the octets of a repeated segment, which the opening has already.
 pub struct Duplicates {
     buckets: Vec<Bucket>,
+    /// Packets that are looked at, whichever they are, before only samples are.
+    awake: u32,
     /// In nanoseconds; 0: nothing is a copy.
     window: u64,
     seeds: [u64; 4],
@@ -65,6 +69,7 @@ impl Duplicates {
         let random = RandomState::new();
         Self {
             buckets: if window == 0 { Vec::new() } else { vec![Bucket::default(); BUCKETS] },
+            awake: WATCH,
             window,
             // A sender who knew them could make a packet that is taken for the copy of another, and so is never looked at.
             seeds: [0u8, 1, 2, 3].map(|n| random.hash_one(n)),
@@ -79,12 +84,22 @@ impl Duplicates {
     /// Whether the same packet came before within the window. A copy is counted, and does not make the window longer.
     #[inline]
     pub fn is_copy(&mut self, segment: &Segment<'_>, at: Time) -> bool {
+        if self.awake > 0 {
+            self.awake -= 1;
+        } else if !is_sample(segment) {
+            return false;
+        }
+        self.look(segment, at)
+    }
+
+    fn look(&mut self, segment: &Segment<'_>, at: Time) -> bool {
         let Some(print) = Print::of(segment, &self.seeds) else { return false };
         let place = (print.place >> PLACE_SHIFT) as usize;
         let Some(Bucket(seen)) = self.buckets.get_mut(place) else { return false };
         let since = at.nanos().saturating_sub(self.window);
         let copy = |known: &Seen| known.tag == print.tag && known.at >= since && known.at != 0;
         if seen.iter().any(copy) {
+            self.awake = WATCH;
             self.cells.add(Copies::Packets, 1);
             self.cells.add(Copies::Bytes, u64::from(segment.wire_len));
             return true;
@@ -93,6 +108,23 @@ impl Duplicates {
         *seen = [Seen { tag: print.tag, at: at.nanos() }, first, second, third];
         false
     }
+}
+
+/// A pause of a mirror, or a day with one doubled VLAN of many, must not end the watch.
+const WATCH: u32 = 1 << 16;
+
+/// So many copies go unseen on average when a port begins to make them.
+const SAMPLE: u64 = 16;
+
+/// Whether a packet is one of those that are always looked at: by what its copies share and most packets differ in.
+#[inline]
+fn is_sample(segment: &Segment<'_>) -> bool {
+    let numbers = match &segment.tcp {
+        Some(tcp) => u64::from(tcp.sequence) << 32 | u64::from(tcp.acknowledgment),
+        None => u64::from(segment.source.port) << 32,
+    };
+    let rest = u64::from(segment.id) << 24 ^ u64::from(segment.payload_len);
+    (numbers ^ rest).wrapping_mul(PLACE) >> 32 & (SAMPLE - 1) == 0
 }
 
 const PLACE_SHIFT: u32 = u64::BITS - BUCKETS.trailing_zeros();
@@ -325,5 +357,31 @@ mod tests {
         let found = copies.iter().filter(|c| **c).count();
         assert!((39_900..=40_000).contains(&found), "{found}");
         assert_eq!(copies, run());
+    }
+
+    /// `n`-th segment of a stream.
+    fn nth(n: u32) -> Vec<u8> {
+        let mut bytes = tcp(b"hello");
+        bytes[14 + 4..14 + 6].copy_from_slice(&(n as u16).to_be_bytes());
+        bytes[14 + 24..14 + 28].copy_from_slice(&(n * 1_448).to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_port_without_copies_is_only_sampled_until_it_makes_some() {
+        let mut duplicates = fresh();
+        for n in 0..WATCH {
+            assert!(!is_copy(&mut duplicates, START, &nth(n)));
+        }
+        let (mut unseen, mut found) = (0, 0);
+        for n in WATCH..WATCH + 2_000 {
+            assert!(!is_copy(&mut duplicates, START, &nth(n)));
+            match is_copy(&mut duplicates, START, &nth(n)) {
+                true => found += 1,
+                false if found == 0 => unseen += 1,
+                false => panic!("after the first that was found, {n} was not"),
+            }
+        }
+        assert!(unseen < 100 && found > 1_900, "{unseen}, {found}");
     }
 }

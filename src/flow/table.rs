@@ -19,6 +19,8 @@ pub struct Table<S> {
     index: HashTable<u32>,
     slots: Vec<Slot<S>>,
     free: Vec<u32>,
+    /// The slot that was found last: segments come in trains.
+    recent: u32,
     wheel: Wheel,
     due: Vec<Entry>,
     /// Where the search for a victim goes on.
@@ -45,6 +47,7 @@ impl<S: Default> Table<S> {
             index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
+            recent: 0,
             wheel: Wheel::new(),
             due: Vec::new(),
             hand: 0,
@@ -69,7 +72,17 @@ impl<S: Default> Table<S> {
         self.len() >= self.options.max_flows.max(1) as usize
     }
 
-    pub fn find(&self, key: &Key) -> Option<u32> {
+    #[inline]
+    pub fn find(&mut self, key: &Key) -> Option<u32> {
+        if self.flow(self.recent).is_some_and(|f| f.key == *key) {
+            return Some(self.recent);
+        }
+        let found = self.search(key);
+        self.recent = found.unwrap_or(self.recent);
+        found
+    }
+
+    fn search(&self, key: &Key) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
         let holds = |slot: &u32| self.flow(*slot).is_some_and(|f| f.key == *key);
         self.index.find(hash, holds).copied()

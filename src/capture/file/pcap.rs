@@ -50,10 +50,13 @@ impl Pcap {
         if !window.have(self.header)? {
             return Ok(if window.available() == 0 { Parsed::End } else { Parsed::CutOff });
         }
-        let head = window.peek(self.header).unwrap_or_default();
-        let field = |at| self.order.u32(head, at).unwrap_or_default();
-        let (seconds, fraction) = (field(0), field(4));
-        let (mut captured, mut wire_len) = (field(8), field(12));
+        let head = window.peek(self.header).and_then(<[u8]>::first_chunk::<PLAIN>);
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *head.unwrap_or(&[0; PLAIN]);
+        let fields = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
+        let [seconds, fraction, mut captured, mut wire_len] = match self.order {
+            Order::Little => fields.map(u32::from_le_bytes),
+            Order::Big => fields.map(u32::from_be_bytes),
+        };
         if self.old && captured > wire_len {
             (captured, wire_len) = (wire_len, captured);
         }
