@@ -6,6 +6,7 @@ mod key;
 pub mod leases;
 pub mod names;
 mod network;
+pub mod remembered;
 mod vantage;
 
 use std::collections::HashMap;
@@ -200,6 +201,24 @@ impl Identity {
         self.vantage.longest(address).copied()
     }
 
+    /// What stands for a client, a server address and a port in [`remembered`]: a keyed hash of them, or of the last two where
+    /// a whole group is one client.
+    pub fn place(&self, client: IpAddr, server: IpAddr, port: u16) -> remembered::Place {
+        let octets = |address: IpAddr| match address.to_canonical() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        let mut context = hmac::Context::with_key(&self.key);
+        if self.privacy != Privacy::Group {
+            context.update(&octets(client));
+        }
+        context.update(&octets(server));
+        context.update(&port.to_be_bytes());
+        let tag = context.sign();
+        let head = tag.as_ref().first_chunk().copied().unwrap_or_default();
+        remembered::Place(u128::from_be_bytes(head))
+    }
+
     /// Scanners and guests: left out of usage and findings.
     pub fn is_left_out(&self, address: IpAddr) -> bool {
         self.vantage(address).is_some_and(VantageKind::is_left_out)
@@ -339,6 +358,20 @@ mod tests {
         assert_eq!(client("10.0.0.2", None).kind, ClientKind::Unknown);
         let exact = identity.client(ip("2001:db8::8"), ClientKind::Host);
         assert_eq!(client("2001:db8::8", None), exact);
+    }
+
+    #[test]
+    fn a_place_is_a_client_a_server_and_a_port_and_tells_none_of_them() {
+        let (hidden, group) = (identity(Privacy::Pseudonym, &[]), identity(Privacy::Group, &[]));
+        let [one, other, server] = ["10.0.0.1", "10.0.0.2", "192.0.2.1"].map(ip);
+        let place = hidden.place(one, server, 443);
+        assert_eq!(place, hidden.place(ip("::ffff:10.0.0.1"), server, 443));
+        assert_ne!(place, hidden.place(other, server, 443));
+        assert_ne!(place, hidden.place(one, other, 443));
+        assert_ne!(place, hidden.place(one, server, 80));
+        assert_eq!(group.place(one, server, 443), group.place(other, server, 443));
+        let another = Identity::new(&Options::default(), &[], [8; 32]).unwrap();
+        assert_ne!(place, another.place(one, server, 443));
     }
 
     #[test]

@@ -14,13 +14,14 @@ use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
-use crate::decode::Endpoint;
+use crate::decode::{Endpoint, Transport};
 use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{Delta, Ends};
 use crate::identity::names::{self, Names};
+use crate::identity::remembered::{Place, Remembered};
 use crate::identity::{ClientKind, Identity, Privacy, VantageKind, community_id};
 use crate::policy;
-use crate::signature::{Role, Verdict};
+use crate::signature::{Confidence, Role, Verdict};
 use crate::sniff::{DnsMessage, Evidence};
 use crate::time::Time;
 use crate::usage::{Addition, Inventory, Key, Visibility};
@@ -31,6 +32,7 @@ pub struct Collector {
     now_in_force: Arc<Rules>,
     identity: Identity,
     pub names: Names,
+    pub remembered: Remembered,
     pub inventory: Arc<Inventory>,
     metrics: Arc<UsageMetrics>,
     pub cases: Cases,
@@ -54,6 +56,7 @@ pub struct Parts {
     pub rules: Arc<InForce>,
     pub identity: Identity,
     pub names: Names,
+    pub remembered: Remembered,
     pub inventory: Arc<Inventory>,
     pub metrics: Arc<UsageMetrics>,
     pub cases: Cases,
@@ -69,6 +72,7 @@ impl Collector {
             rules: parts.rules,
             identity: parts.identity,
             names: parts.names,
+            remembered: parts.remembered,
             inventory: parts.inventory,
             seen: Seen::new(parts.metrics.clone()),
             metrics: parts.metrics,
@@ -94,15 +98,24 @@ impl Collector {
         }
     }
 
-    /// What DNS taught since the last call, at most `limit` rows. Addresses of machines inside would tell clients by their
+    /// What DNS taught and what flows were since the last call, at most `limit` rows. Addresses of machines inside would tell clients by their
     /// names: unless clients are shown by their address, only those outside are kept.
     pub fn changed_names(&mut self, limit: usize) -> Vec<names::Row> {
         let rules = self.now_in_force.clone();
         let plain = self.identity.privacy() == Privacy::Address;
         let at = self.seen.clock();
-        self.names.take_changed(limit, at, |address| {
+        let mut rows = self.names.take_changed(limit, at, |address| {
             plain || !(names::is_inside(address) || rules.policy.is_grouped(address))
-        })
+        });
+        rows.extend(self.remembered.take_changed(limit.saturating_sub(rows.len())));
+        rows
+    }
+
+    /// Takes rows back, and says how many of them could not be read.
+    pub fn restore_names(&mut self, rows: Vec<(String, String)>) -> usize {
+        let (remembered, names): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(key, _)| Remembered::owns(key));
+        self.remembered.restore(remembered) + self.names.restore(names)
     }
 
     /// Takes one update of `worker`.
@@ -132,6 +145,7 @@ impl Collector {
             }
             What::Counts(both) => {
                 self.name_by_dns(&mut record, (at.minus(FIRST_REPORT), at), at);
+                self.name_by_memory(&mut record, both.2, at);
                 self.count(&mut record, &both.1, at);
                 self.keep(worker, slot, record);
             }
@@ -282,6 +296,12 @@ impl Collector {
         record.left_out = self.left_out(ends);
         let judged = judged.filter(|_| record.left_out.is_none());
         let contact = judged.map(|judged| self.contact(&name, judged, ends, at));
+        if name.via.is_handshake() && record.left_out.is_none() && ends.transport == Transport::Tcp
+        {
+            let place = self.place(ends);
+            let owner = contact.as_ref().map(Contact::owner).unwrap_or_default();
+            self.remembered.learn(place, &owner, &name.name, at);
+        }
         if decides || contact.is_some() {
             // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it.
             record.contact = contact;
@@ -321,6 +341,26 @@ impl Collector {
         }
     }
 
+    /// A flow older than the capture, which nothing else names, is what earlier flows between its ends were.
+    fn name_by_memory(&mut self, record: &mut Record, sight: Sight, at: Time) {
+        let ends = record.ends;
+        if record.is_named() || sight != Sight::MidStream || ends.transport != Transport::Tcp {
+            return;
+        }
+        let Some(name) = self.remembered.name(self.place(ends), at) else { return };
+        // Another catalogue or policy may know the name no longer.
+        let Some(mut judged) = judge(&self.now_in_force, &self.names, &name, at) else { return };
+        judged.verdict.confidence = Confidence::Low;
+        let name = record.name(Via::Remembered, &name, self.keep_lines);
+        self.named(record, ends, name, Some(judged), at);
+        self.remembered.used();
+    }
+
+    fn place(&self, ends: Ends) -> Place {
+        let (client, server) = (ends.client.ip.ip(), ends.server.ip.ip());
+        self.identity.place(client, server, ends.server.port)
+    }
+
     fn count(&mut self, record: &mut Record, delta: &Delta, at: Time) {
         record.add(delta);
         if record.is_named() {
@@ -336,6 +376,7 @@ impl Collector {
         // What never carried payload was no use of anything.
         if ended.sight != Sight::Empty {
             self.name_by_dns(record, (ended.start, ended.start), ended.last);
+            self.name_by_memory(record, ended.sight, ended.last);
         }
         self.count(record, &ended.delta, ended.last);
         let seen = if record.is_named() {
@@ -493,7 +534,8 @@ mod tests {
         let ends = Ends { client: end, server: end, transport: Transport::Udp };
         let sent = Tally { bytes: 1_000, packets: 1 };
         for generation in 0..2 {
-            let what = What::Counts(Box::new((ends, Delta { sent, ..Delta::default() })));
+            let what =
+                What::Counts(Box::new((ends, Delta { sent, ..Delta::default() }, Sight::Pending)));
             let at = Time::from_secs(1);
             let ordinal = u64::from(generation);
             collector.take(0, Update { ordinal, at, slot: 3, generation, id: ordinal, what });

@@ -65,6 +65,11 @@ impl Via {
         }
     }
 
+    /// The ends themselves said it, in the flow that it names.
+    pub const fn is_handshake(self) -> bool {
+        self.rank() >= Self::Certificate.rank()
+    }
+
     /// A name of a higher rank decides alone; one of a lower rank helps where the higher is nobody's. What both ends say in
     /// the clear has one rank: the last of it owns what follows.
     pub const fn rank(self) -> u8 {

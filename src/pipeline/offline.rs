@@ -25,6 +25,7 @@ use crate::fault::{Fault, Faults};
 use crate::flow::Duplicates;
 use crate::identity::Identity;
 use crate::identity::names::Names;
+use crate::identity::remembered::Remembered;
 use crate::usage::Inventory;
 
 /// What a reading gave.
@@ -58,6 +59,8 @@ pub fn collector(
         .map_err(|what| Fault::new(config.file.clone(), what, "keep one of the two entries"))?;
     let names = Names::new(&config.dns);
     metrics.register(names.cells().clone());
+    let remembered = Remembered::new(&config.remembered);
+    metrics.register(remembered.cells().clone());
     let in_force = rules.load();
     let sensor = Sensor {
         name: config.sensor.name().into(),
@@ -82,6 +85,7 @@ pub fn collector(
         rules,
         identity,
         names,
+        remembered,
         inventory,
         metrics: metrics.usage().clone(),
         cases: Cases::new(config.alert.clone(), sensor, cells),

@@ -69,6 +69,14 @@ pub struct Contact {
     pub counted: bool,
 }
 
+impl Contact {
+    /// What must be the same for two flows to belong to one owner: vendor, tenant and role.
+    pub fn owner(&self) -> String {
+        let Verdict { vendor, tenant, role, .. } = &self.verdict;
+        format!("{}/{}/{}", vendor.id, tenant.as_deref().unwrap_or_default(), role.name())
+    }
+}
+
 /// Names of one flow: a client that sends another Host with each request must not take all memory.
 const MAX_NAMES: usize = 64;
 

@@ -22,7 +22,7 @@ pub struct Update {
 #[derive(Debug)]
 pub enum What {
     Evidence(Box<(Ends, Evidence)>),
-    Counts(Box<(Ends, Delta)>),
+    Counts(Box<(Ends, Delta, Sight)>),
     Ended(Box<Ended>),
     /// Bytes of flows that had to be dropped before they could be reported.
     Residue(Delta),

@@ -244,7 +244,7 @@ impl<O: Outlet> Worker<O> {
         let Some(flow) = self.table.flow(slot).filter(|f| !f.unreported().is_empty()) else {
             return;
         };
-        let what = What::Counts(Box::new((flow.ends(), *flow.unreported())));
+        let what = What::Counts(Box::new((flow.ends(), *flow.unreported(), flow.progress.sight)));
         let Some(update) = self.update(slot, what) else { return };
         match self.outlet.push(update) {
             Ok(()) => {

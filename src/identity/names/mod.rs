@@ -1,7 +1,7 @@
 //! Passive DNS: what the answers on the wire say about addresses and names, remembered within bounds.
 
 mod addresses;
-mod aging;
+pub(super) mod aging;
 mod answer;
 mod links;
 mod rows;

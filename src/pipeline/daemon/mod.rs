@@ -337,7 +337,7 @@ fn open_store(
         tracing::warn!("store: the case `{key}` cannot be read and is left out");
     }
     collector.inventory.restore(keep::usages(&store.usages()?));
-    let unread = collector.names.restore(store.names()?);
+    let unread = collector.restore_names(store.names()?);
     if unread > 0 {
         tracing::warn!("store: {unread} names cannot be read");
     }
