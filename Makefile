@@ -11,6 +11,8 @@ CAPTURES ?= ../shared/captures
 # Bound on the length of the demo, in seconds; empty: until Ctrl-C.
 DEMO_SECONDS ?=
 DOSES ?= 50
+# For each fuzz target of `make test-long`.
+FUZZ_SECONDS ?= 600
 # For instance TEST_ARGS="-- --show-output".
 TEST_ARGS ?=
 # After the first build no test run needs the network; the lock file says which versions are meant.
@@ -20,6 +22,7 @@ LOCKED := --locked
 BUILD_NEEDS := cc:gcc ld:binutils /usr/include/stdio.h:libc6-dev /usr/include/pcap/pcap.h:libpcap-dev
 TEST_NEEDS := /usr/sbin/rsyslogd:rsyslog promtool:prometheus ip:iproute2 ss:iproute2 python3:python3 \
 	systemd-analyze:systemd setpriv:util-linux
+FUZZ_NEEDS := c++:g++ python3:python3
 
 .PHONY: build setup setup-test demo lint test-build test test-long conformance bench check install uninstall
 
@@ -49,9 +52,11 @@ test-build: lint
 test: lint
 	$(CARGO) test $(LOCKED) $(TEST_ARGS)
 
-# Damage by chance, kills and rounds of the demo, in many times the doses of `make test`.
+# Damage by chance, kills and rounds of the demo, in many times the doses of `make test`; then each parser is fuzzed.
 test-long: setup-test
+	@$(call install_missing,$(FUZZ_NEEDS))
 	SAASTAP_TEST_DOSES=$(DOSES) $(CARGO) test $(LOCKED) --test offline --test daemon -- --show-output
+	fuzz/run $(FUZZ_SECONDS)
 
 conformance: build
 	@if [ -x $(CAPTURES)/score.py ] || [ -f $(CAPTURES)/score.py ]; then \
