@@ -53,6 +53,10 @@ pub struct Probe {
     done: bool,
     /// A datagram with payload was looked at.
     spoke: bool,
+    /// A QUIC hello was read: later ones are looked at where the client begins another connection.
+    quic: bool,
+    /// How often that was.
+    connections: u8,
 }
 
 crate::rows! {
@@ -161,6 +165,7 @@ impl<O: Outlet> Worker<O> {
         match flow.key.transport {
             Transport::Tcp if flow.openings.is_some() => self.read_stream(slot, sender, segment),
             Transport::Udp if !flow.progress.done => self.read_datagram(slot, sender, segment),
+            Transport::Udp if flow.progress.quic => self.read_connection(slot, sender, segment),
             _ => {}
         }
     }

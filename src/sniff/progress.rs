@@ -111,6 +111,13 @@ impl Progress {
         *self = Self { refused, answers: self.answers, ..Self::default() };
     }
 
+    /// Begins anew at a later connection of a QUIC flow: `datagram` then asks QUIC alone.
+    pub fn restart_quic(&mut self) {
+        let quic = SNIFFERS.iter().position(|sniffer| sniffer.name == "quic").unwrap_or_default();
+        let refused = !both(straight(quic));
+        *self = Self { refused, answers: self.answers, ..Self::default() };
+    }
+
     /// Hands over what is to be counted since the last call.
     pub fn counts(&mut self, mut add: impl FnMut(Counter)) {
         if self.answers == 0 && self.marks & (DEPTH | LIMITED) == 0 {

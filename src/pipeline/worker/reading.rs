@@ -1,10 +1,12 @@
 //! A worker reads the openings of its flows: what the sniffers are asked, when they are given up, and what they found.
 
+use std::time::Duration;
+
 use super::{Probe, Shed, Worker};
 use crate::decode::Segment;
 use crate::flow::{Counter, Flow, Placed, Side};
 use crate::pipeline::update::{Outlet, Sight, What};
-use crate::sniff::{self, Evidence, Openings, Progress, Wants};
+use crate::sniff::{self, Carrier, Evidence, Openings, Progress, Wants};
 
 impl<O: Outlet> Worker<O> {
     pub(super) fn read_stream(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
@@ -91,6 +93,24 @@ impl<O: Outlet> Worker<O> {
         }
     }
 
+    /// Several connections may share one socket, and so one flow: the last hello owns what follows.
+    pub(super) fn read_connection(&mut self, slot: u32, sender: Side, segment: &Segment<'_>) {
+        let at = self.moment.at;
+        let Some(flow) = self.table.flow_mut(slot) else { return };
+        if !sniff::quic::begins_connection(segment.payload)
+            || flow.progress.connections == CONNECTIONS
+            || at.since(flow.start) < HANDSHAKE
+            || sender != flow.client()
+        {
+            return;
+        }
+        let probe = &mut flow.progress;
+        probe.connections += 1;
+        probe.done = false;
+        probe.progress.restart_quic();
+        self.read_datagram(slot, sender, segment);
+    }
+
     /// What was held longest is given up while more is held than may be.
     fn keep_to_the_pool(&mut self) {
         while let Some(victim) = self.table.pool_victim() {
@@ -154,6 +174,8 @@ impl<O: Outlet> Worker<O> {
             let Some(flow) = self.table.flow_mut(slot) else { return };
             flow.progress.sight = Sight::Read;
             flow.progress.http |= matches!(evidence, Evidence::Http(_));
+            flow.progress.quic |=
+                matches!(&evidence, Evidence::Tls(hello) if hello.carrier == Carrier::Quic);
             let what = What::Evidence(Box::new((flow.ends(), evidence)));
             let update = self.update(slot, what);
             if let Some(update) = update
@@ -176,3 +198,9 @@ pub(super) fn begins_request(flow: &Flow<Probe>, sender: Side, segment: &Segment
 
 /// Segments looked at where the beginning of the stream is only guessed: reordering on a span port spans a few frames.
 const GUESSES: u8 = 8;
+
+/// What looks like another connection this soon is most likely the rest of the first one's handshake.
+const HANDSHAKE: Duration = Duration::from_secs(2);
+
+/// Connections looked for in one flow after its first: each costs some microseconds, whether it is one or not.
+const CONNECTIONS: u8 = 64;

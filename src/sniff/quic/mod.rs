@@ -2,8 +2,8 @@
 //!
 //! Initials are protected with keys that anybody can make who saw the client's first Destination Connection ID. They are made
 //! of each new one until they open a packet: then the packet is the client's, whoever spoke first, and its later Initials are
-//! opened with them whatever their connection ID. The first hello names the flow; a second connection between the same ends
-//! is not looked at.
+//! opened with them whatever their connection ID. The first hello names the flow; whoever reads it may begin anew where
+//! another connection begins between the same ends.
 
 mod frames;
 mod google;
@@ -46,6 +46,16 @@ pub(super) fn step(state: &mut State, from_client: bool, datagram: &[u8]) -> Ans
         }
     }
     if state.tried > 0 { Answer::NeedMore } else { Answer::NotMine }
+}
+
+/// Whether a client's datagram may begin a connection, by its header alone: a first connection ID has 8 octets or more
+/// (RFC 9000 section 7.2).
+pub fn begins_connection(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| packet::is_long(*first))
+        && matches!(
+            packet::next(&mut &*datagram),
+            Some(Packet::Initial(initial)) if initial.dcid.len() >= MIN_FIRST_ID
+        )
 }
 
 /// A client whose Initials could be opened, until its hello is whole.
@@ -170,6 +180,8 @@ fn take(
 
 /// Initials of a client that are tried: a hello of 16 KiB fits into fourteen.
 const MAX_INITIALS: u8 = 16;
+
+const MIN_FIRST_ID: usize = 8;
 
 /// Keys made for a flow: for the client's first connection ID and those after a Retry and version negotiation, and before,
 /// in vain, for what the server says. `State::tried` counts from 1.

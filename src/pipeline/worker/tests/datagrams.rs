@@ -128,3 +128,46 @@ fn halves_of_many_hellos_stay_within_the_pool() {
     wire.wait(12);
     assert_eq!(wire.worker.table.opening_bytes(), 0);
 }
+
+#[test]
+fn a_later_connection_of_the_same_socket_has_its_own_name() {
+    let mut wire = Wire::new(&Options::default());
+    let me = client(40_000);
+    let first = initials(V1, DCID, &client_hello(Some("first.example"), 32), 1200);
+    say(&mut wire, me, SERVER, &first[0]);
+    // What is left of the handshake, and a second connection that comes too soon.
+    say(
+        &mut wire,
+        me,
+        SERVER,
+        &Seal { keys_of: DCID, ..Seal::first(V1, b"chosen it") }.initial(&[2, 0, 0, 0, 0], 1200),
+    );
+    say(
+        &mut wire,
+        me,
+        SERVER,
+        &initials(V1, b"too soon", &client_hello(Some("soon.example"), 32), 1200)[0],
+    );
+    wire.wait(3);
+    // Not what the server says, nor what is no first packet.
+    let second = initials(V1, b"87654321", &client_hello(Some(NAME), 1216), 1200);
+    say(&mut wire, SERVER, me, &second[0]);
+    say(&mut wire, me, SERVER, &[0x45; 1200]);
+    assert_eq!(wire.worker.table.opening_bytes(), 0);
+    for part in &second {
+        assert_eq!(wire.names().len(), 1);
+        say(&mut wire, me, SERVER, part);
+    }
+    let names: Vec<_> = wire.names().into_iter().map(|name| name.1).collect();
+    assert_eq!(names, ["first.example", NAME]);
+    assert_eq!(wire.worker.table.opening_bytes(), 0);
+
+    // Packets that only look like a beginning are tried so often, and then no more.
+    for round in 0..200u8 {
+        say(&mut wire, me, SERVER, &Seal::first(V1, &[round; 8]).opaque(0, 1100));
+        wire.wait(11);
+    }
+    let late = initials(V1, b"too late", &client_hello(Some("late.example"), 32), 1200);
+    say(&mut wire, me, SERVER, &late[0]);
+    assert_eq!((wire.names().len(), sight(&mut wire)), (2, Sight::Read));
+}
