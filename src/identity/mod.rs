@@ -1,7 +1,7 @@
 //! Who an address is: the client behind it, and the name under which it passes the door to `usage`.
 
 mod community;
-mod ech;
+pub mod ech;
 mod key;
 pub mod leases;
 pub mod names;
@@ -66,7 +66,8 @@ pub struct Options {
 impl Options {
     /// Octets that leases and the ids in the cache can take.
     pub fn memory(&self) -> u64 {
-        leases::MEMORY
+        ech::MEMORY
+            + leases::MEMORY
             + match self.client {
                 Privacy::Group => 0,
                 Privacy::Pseudonym | Privacy::Address => CACHED_IDS as u64 * CACHED_ID_OCTETS,
@@ -99,6 +100,7 @@ pub struct Identity {
     vantage: Networks<VantageKind>,
     /// Which machine has which address.
     pub leases: Leases,
+    pub fronts: ech::Fronts,
     nobody: Arc<str>,
     /// Only the collector asks: the lock is never contended.
     ids: Mutex<HashMap<Origin, Arc<str>>>,
@@ -131,6 +133,7 @@ impl Identity {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             vantage,
             leases: Leases::new(),
+            fronts: ech::Fronts::new(),
             nobody: NOBODY.into(),
             ids: Mutex::default(),
             cells: Cells::new(),

@@ -19,10 +19,10 @@ use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{Delta, Ends};
 use crate::identity::names::{self, Names};
 use crate::identity::remembered::{Place, Remembered};
-use crate::identity::{ClientKind, Identity, Privacy, VantageKind, community_id};
+use crate::identity::{ClientKind, Ech, Identity, Privacy, VantageKind, community_id};
 use crate::policy;
 use crate::signature::{Confidence, Role, Verdict};
-use crate::sniff::{DnsMessage, Evidence};
+use crate::sniff::{ClientHello, DnsMessage, EchOffer, Evidence};
 use crate::time::Time;
 use crate::usage::{Addition, Inventory, Key, Visibility};
 
@@ -199,6 +199,7 @@ impl Collector {
             let declared = vantage == Some(VantageKind::Resolver);
             self.names.learn(ends.client, ends.server, declared, message, at);
             self.learn_records(message, at);
+            self.identity.fronts.learn(message, at);
         }
         // Between any other ports it is somebody's test of a server.
         if let Evidence::Dhcp(message) = &evidence
@@ -208,6 +209,9 @@ impl Collector {
         }
         let port = ends.server.port;
         let claims = claim::claims(&self.now_in_force.catalog, &evidence, port);
+        if let Evidence::Tls(hello) = &evidence {
+            self.judge_ech(record, hello, at);
+        }
         let names = record.learn(evidence, self.keep_lines);
         if record.has_full_part() {
             self.lines.push(record.line(at, None));
@@ -221,6 +225,25 @@ impl Collector {
         for (name, verdict) in claims {
             record.name(name.via, &name.name, self.keep_lines);
             self.claimed(record, ends, name, Some(verdict), at);
+        }
+    }
+
+    /// Whether the name in a hello is the one that is meant. A public name is nobody's evidence.
+    fn judge_ech(&self, record: &mut Record, hello: &ClientHello, at: Time) {
+        let Some(offer) = hello.ech.as_deref() else {
+            record.ech = Ech::None;
+            return;
+        };
+        let sni = hello.sni.as_deref();
+        let (client, server) = (record.ends.client.ip.ip(), record.ends.server.ip.ip());
+        let asked = sni.is_some_and(|sni| {
+            let led = self.names.of_flow(client, server, at);
+            led.is_some_and(|led| led.names.iter().any(|one| one.name.eq_ignore_ascii_case(sni)))
+        });
+        let before = record.ech_before.as_ref();
+        record.ech = self.identity.fronts.judge(offer, before, sni, asked, at);
+        if let EchOffer::Outer(outer) = offer {
+            record.ech_before = Some(*outer);
         }
     }
 
@@ -294,7 +317,11 @@ impl Collector {
             return;
         }
         record.left_out = self.left_out(ends);
-        let judged = judged.filter(|_| record.left_out.is_none());
+        let mut judged = judged.filter(|_| record.left_out.is_none());
+        if let Some(judged) = judged.as_mut().filter(|_| record.ech == Ech::Real) {
+            // What the client asked for is not what it must have meant here.
+            judged.verdict.confidence = Confidence::Low;
+        }
         let contact = judged.map(|judged| self.contact(&name, judged, ends, at));
         if name.via.is_handshake() && record.left_out.is_none() && ends.transport == Transport::Tcp
         {
@@ -302,8 +329,10 @@ impl Collector {
             let owner = contact.as_ref().map(Contact::owner).unwrap_or_default();
             self.remembered.learn(place, &owner, &name.name, at);
         }
-        if decides || contact.is_some() {
-            // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it.
+        let product = record.contact.as_ref().is_some_and(|c| c.name.via.is_product());
+        if contact.is_some() || (decides && !product) {
+            // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it, unless
+            // that was found by the product itself.
             record.contact = contact;
             let unclaimed = record.contact.is_none() && record.left_out.is_none();
             record.candidate = if unclaimed { self.seen.candidate(&name.name) } else { None };

@@ -70,6 +70,14 @@ impl Via {
         self.rank() >= Self::Certificate.rank()
     }
 
+    /// It shows the product itself, whatever host name it goes by: on premise that is anybody's.
+    pub const fn is_product(self) -> bool {
+        matches!(
+            self,
+            Self::Payload | Self::Alpn | Self::Native | Self::Certificate | Self::HttpResponse
+        )
+    }
+
     /// A name of a higher rank decides alone; one of a lower rank helps where the higher is nobody's. What both ends say in
     /// the clear has one rank: the last of it owns what follows.
     pub const fn rank(self) -> u8 {

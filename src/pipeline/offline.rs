@@ -73,6 +73,7 @@ pub fn collector(
     metrics.register(cells.clone());
     metrics.register(identity.cells().clone());
     metrics.register(identity.leases.cells().clone());
+    metrics.register(identity.fronts.cells().clone());
     let inventory = Arc::new(Inventory::new(&config.usage));
     metrics.register(inventory.cells().clone());
     let vendors = in_force.policy.named_vendors();

@@ -16,7 +16,7 @@ use crate::policy::{Decision, Relation};
 use crate::signature::{Confidence, Verdict};
 use crate::sniff;
 use crate::sniff::native::{self, Class};
-use crate::sniff::{ClientHello, DnsMessage, Evidence, HttpRequest};
+use crate::sniff::{ClientHello, DnsMessage, EchOuter, Evidence, HttpRequest};
 use crate::time::Time;
 use crate::usage::{self, Ticket, Visibility};
 
@@ -29,6 +29,9 @@ pub struct Record {
     /// The highest rank of a name so far; 0 where nothing named it but DNS questions in it.
     rank: u8,
     has_hello: bool,
+    /// What the extension of the last hello is, and the outer hello before it.
+    pub ech: Ech,
+    pub ech_before: Option<EchOuter>,
     /// For its line alone: these three stay empty where none will be printed.
     names: Vec<Name>,
     dns: Vec<DnsMessage>,
@@ -95,6 +98,8 @@ impl Record {
             ends,
             rank: 0,
             has_hello: false,
+            ech: Ech::None,
+            ech_before: None,
             names: Vec::new(),
             dns: Vec::new(),
             hello: None,
@@ -130,6 +135,11 @@ impl Record {
                 let via = Via::from(hello.carrier);
                 names.extend(hello.sni.as_deref().map(|sni| self.name(via, sni, keep)));
                 self.has_hello = true;
+                if self.ech == Ech::Real {
+                    // What stands in the clear is the name of a front.
+                    self.hint = Some(Visibility::Ech);
+                    names.clear();
+                }
                 if keep {
                     self.hello = Some(hello);
                 }
@@ -271,10 +281,7 @@ impl Record {
             dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
             alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
             tls_versions: self.hello.as_ref().map(|h| h.versions.clone()).unwrap_or_default(),
-            ech: self
-                .hello
-                .as_ref()
-                .map(|h| if h.ech.is_some() { Ech::Unknown } else { Ech::None }),
+            ech: self.has_hello.then_some(self.ech),
             ja4: self.hello.as_ref().and_then(|h| h.ja4.clone()),
             sent: self.sent,
             received: self.received,

@@ -63,7 +63,7 @@ pub struct DnsFlags {
 }
 
 /// One record, with its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DnsAnswer {
     pub section: Section,
     pub name: Box<str>,
