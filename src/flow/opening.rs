@@ -37,9 +37,10 @@ pub enum Placed {
 pub const MAX_RANGES: usize = 8;
 
 impl Opening {
-    /// The beginning is known: the sequence number after the SYN.
+    /// The beginning is known: the sequence number after the SYN. Of several SYNs with numbers of their own, as behind a
+    /// balancer that tries one server after another, the last before any payload holds.
     pub fn begins_at(&mut self, sequence: u32) {
-        if self.certain {
+        if self.certain && !self.bytes.is_empty() {
             return;
         }
         if let Some(base) = self.base
@@ -280,6 +281,17 @@ mod tests {
         assert_eq!(opening.bytes(), b"");
         opening.place(100, b"hello ", 64);
         assert_eq!(opening.bytes(), b"hello world");
+    }
+
+    #[test]
+    fn the_last_syn_before_any_payload_holds() {
+        let mut opening = Opening::default();
+        for sequence in [100, 0xffff_0000, 5_000] {
+            opening.begins_at(sequence);
+        }
+        assert_eq!(opening.place(5_000, b"hello", 64), Placed::Grew);
+        opening.begins_at(4_998);
+        assert_eq!((opening.bytes(), opening.is_certain()), (&b"hello"[..], true));
     }
 
     #[test]

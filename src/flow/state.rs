@@ -159,7 +159,10 @@ impl<S> Flow<S> {
                     if tcp.ack {
                         // The SYN-ACK acknowledges the client's SYN: it tells where a direction that the tap has not
                         // shown yet begins.
-                        openings.of_mut(sender.other()).begins_at(tcp.acknowledgment);
+                        let other = openings.of_mut(sender.other());
+                        if !other.is_certain() {
+                            other.begins_at(tcp.acknowledgment);
+                        }
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! How far the sniffing of one flow has come: which sniffers are still asked, from which offsets, at what depth.
 
-use super::{Answer, Evidence, NOT_YET, Openings, Over, SNIFFERS, Sniffer, State};
+use super::{Answer, Evidence, NOT_YET, Openings, Over, SNIFFERS, Sniffer, State, dns};
 use crate::count::{Kind, Row, Rows};
 
 /// How often sniffing may start again inside what a sniffer found: PROXY, then SOCKS or CONNECT, then STARTTLS.
@@ -67,6 +67,11 @@ impl Progress {
         out: &mut dyn FnMut(Evidence),
     ) -> Wants {
         self.datagram_by(SNIFFERS, from_client, datagram, out)
+    }
+
+    /// One of the flow's ports is one of DNS: over datagrams, damage to its messages is forgiven.
+    pub const fn expect_dns(&mut self) {
+        dns::expect(&mut self.state);
     }
 
     /// Octets of memory that it holds beside itself.

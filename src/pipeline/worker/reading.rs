@@ -63,7 +63,12 @@ impl<O: Outlet> Worker<O> {
         }
         let Some(flow) = self.table.flow_mut(slot) else { return };
         let from_client = sender == flow.client();
-        flow.progress.spoke = true;
+        if !std::mem::replace(&mut flow.progress.spoke, true) {
+            let ends = flow.ends();
+            if [ends.client.port, ends.server.port].into_iter().any(sniff::dns::is_port) {
+                flow.progress.progress.expect_dns();
+            }
+        }
         let found = &mut self.found;
         let wants =
             flow.progress.progress.datagram(from_client, segment.payload, &mut |evidence| {

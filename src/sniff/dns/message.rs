@@ -21,14 +21,16 @@ pub(super) enum Reading {
     Other,
 }
 
-/// `limited` is set where a bound bit.
-pub(super) fn read(octets: &[u8], limited: &mut bool) -> Reading {
-    let Ok(message) = Message::from_octets(octets) else { return Reading::Other };
+/// `expected` where the port is one of DNS: damage is then forgiven that elsewhere says that this is something else. `limited`
+/// is set where a bound bit.
+pub(super) fn read(octets: &[u8], expected: bool, limited: &mut bool) -> Reading {
+    let broken = if expected { Reading::Cut } else { Reading::Other };
+    let Ok(message) = Message::from_octets(octets) else { return broken };
     let header = message.header();
     let response = header.qr();
     let (opcode, rcode) = (header.opcode().to_int(), header.rcode().to_int());
     let usual = opcode == 0 && !header.z() && (response || rcode == 0);
-    let broken = if usual && modest(&message) { Reading::Cut } else { Reading::Other };
+    let broken = if usual && modest(&message) { Reading::Cut } else { broken };
     let mut believed = false;
     let mut questions = Vec::new();
     for asked in message.question() {
@@ -40,8 +42,9 @@ pub(super) fn read(octets: &[u8], limited: &mut bool) -> Reading {
             Err(_) => return broken,
         };
         let sound = plausible(asked.qclass()) && !netbios(&asked) && (usual || common(&asked));
-        match (sound, believed) {
-            (true, _) => believed |= common(&asked),
+        let likely = expected && is_likely(&asked, usual);
+        match (sound || likely, believed) {
+            (true, _) => believed |= likely || common(&asked),
             (false, true) => break,
             (false, false) => return broken,
         }
@@ -81,6 +84,7 @@ pub(super) fn read(octets: &[u8], limited: &mut bool) -> Reading {
 /// The records of the three sections as far as they can be read, and whether that was to the end.
 fn records(message: &Message<&[u8]>, limited: &mut bool) -> (Vec<DnsAnswer>, bool) {
     let mut kept = Vec::new();
+    let mut whole = true;
     let Ok(mut records) = message.answer() else { return (kept, false) };
     for section in [Section::Answer, Section::Authority, Section::Additional] {
         for record in records.by_ref() {
@@ -90,11 +94,13 @@ fn records(message: &Message<&[u8]>, limited: &mut bool) -> (Vec<DnsAnswer>, boo
                 continue;
             }
             if !plausible(record.class()) {
-                return (kept, false);
+                // Its length tells where the next begins.
+                whole = false;
+                continue;
             }
             if kept.len() == MAX_RECORDS {
                 *limited = true;
-                return (kept, true);
+                return (kept, whole);
             }
             kept.push(record::answer(&record, section));
         }
@@ -104,7 +110,7 @@ fn records(message: &Message<&[u8]>, limited: &mut bool) -> (Vec<DnsAnswer>, boo
             Err(_) => return (kept, false),
         }
     }
-    (kept, true)
+    (kept, whole)
 }
 
 /// The counts of a header that is a message's even where what follows it is damaged.
@@ -122,9 +128,19 @@ fn plausible(class: Class) -> bool {
 
 /// A question that is believed under an odd header: IN, a known type, a name of printable octets.
 fn common(asked: &Question<ParsedName<&[u8]>>) -> bool {
-    asked.qclass() == Class::IN
-        && asked.qtype().to_mnemonic().is_some()
-        && !asked.qname().is_root()
+    asked.qclass() == Class::IN && asked.qtype().to_mnemonic().is_some() && is_printable(asked)
+}
+
+/// Two of four are as they should be: header, name, type and class. Octets that are no DNS have the last of these by chance
+/// once in 65,536 times, and the first two together hardly more often.
+fn is_likely(asked: &Question<ParsedName<&[u8]>>, usual: bool) -> bool {
+    let known = asked.qtype().to_mnemonic().is_some();
+    let signs = [usual, is_printable(asked), known, asked.qclass() == Class::IN];
+    signs.into_iter().filter(|sign| *sign).count() >= 2
+}
+
+fn is_printable(asked: &Question<ParsedName<&[u8]>>) -> bool {
+    !asked.qname().is_root()
         && asked.qname().iter().all(|label| label.as_slice().iter().all(u8::is_ascii_graphic))
 }
 

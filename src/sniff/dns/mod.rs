@@ -27,7 +27,7 @@ pub struct DnsMessage {
     pub opcode: u8,
     pub flags: DnsFlags,
     pub rcode: u8,
-    /// Empty for the root, and where there is none.
+    /// Empty where there is none; `.` is the root.
     pub question: Box<str>,
     pub qtype: u16,
     /// Names and types of further questions: mDNS asks several at once (RFC 6762 section 5.3).
@@ -37,7 +37,7 @@ pub struct DnsMessage {
 }
 
 impl DnsMessage {
-    /// Names and types of all questions that name something.
+    /// Names and types of all questions.
     pub fn questions(&self) -> impl Iterator<Item = (&str, u16)> {
         let first = std::iter::once((&*self.question, self.qtype));
         let more = self.more_questions.iter().map(|(name, qtype)| (&**name, *qtype));
@@ -116,24 +116,40 @@ pub fn mnemonic(rtype: u16) -> Cow<'static, str> {
     }
 }
 
-/// `state.word` counts broken messages until the first good one.
+/// `state.word` holds [`EXPECTED`], [`GOOD`], and how many messages were broken before the first good one.
 pub(super) fn step(state: &mut State, _from_client: bool, datagram: &[u8]) -> Answer {
-    match message::read(datagram, &mut state.limited) {
+    let is = |mark| state.word & mark == mark;
+    let (is_good, expected) = (is(GOOD), is(EXPECTED));
+    match message::read(datagram, expected, &mut state.limited) {
         Reading::Message(message) => {
-            state.word = GOOD;
+            state.word = if expected { EXPECTED | GOOD } else { GOOD };
             Answer::Emit(Evidence::Dns(message), 0, 0)
         }
-        Reading::Other if state.word != GOOD => Answer::NotMine,
-        Reading::Cut if state.word != GOOD => {
+        Reading::Other if !is_good => Answer::NotMine,
+        Reading::Cut if !is_good => {
             state.word += 1;
-            if state.word > MAX_BROKEN { Answer::NotMine } else { Answer::NeedMore }
+            // A word of another sniffer is beyond the bound, too.
+            if state.word & !EXPECTED > MAX_BROKEN { Answer::NotMine } else { Answer::NeedMore }
         }
         Reading::Other | Reading::Cut => Answer::NeedMore,
     }
 }
 
+/// The flow is one of a port of DNS; before its first datagram.
+pub(super) const fn expect(state: &mut State) {
+    state.word = EXPECTED;
+}
+
+/// DNS, mDNS and LLMNR (RFC 4795 section 2.2).
+pub const fn is_port(port: u16) -> bool {
+    matches!(port, 53 | 5353 | 5355)
+}
+
 /// Messages that may be cut or broken before the first good one.
 const MAX_BROKEN: u32 = 3;
 
-/// `State::word` once a message was good: broken ones are then passed over.
-const GOOD: u32 = u32::MAX;
+/// A message was good: broken ones are then passed over. The highest bit is set in no word of another sniffer, which begins
+/// with a letter.
+const GOOD: u32 = 1 << 31 | 1 << 30;
+
+const EXPECTED: u32 = 1 << 31 | 1 << 29;

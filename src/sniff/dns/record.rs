@@ -27,16 +27,27 @@ pub(super) fn answer(record: &ParsedRecord<'_, &[u8]>, section: Section) -> DnsA
     }
 }
 
-/// Labels joined by dots, as they stood on the wire; the root is empty.
+/// Labels joined by dots, the root as one dot. A dot or backslash within a label and control characters are escaped (RFC 4343
+/// section 2.1), or `acme\.zendesk.com`, which is no name of zendesk.com, would look like one. Other octets are UTF-8, as in
+/// mDNS (RFC 6762 section 16), or replaced.
 pub(super) fn text(name: &impl ToLabelIter) -> Box<str> {
     let mut octets = Vec::with_capacity(64);
     for label in name.iter_labels().filter(|label| !label.is_root()) {
         if !octets.is_empty() {
             octets.push(b'.');
         }
-        octets.extend_from_slice(label.as_slice());
+        for octet in label.as_slice() {
+            match octet {
+                b'.' | b'\\' => octets.extend([b'\\', *octet]),
+                octet if octet.is_ascii_control() => {
+                    let digit = |unit: u8| b'0' + octet / unit % 10;
+                    octets.extend([b'\\', digit(100), digit(10), digit(1)]);
+                }
+                octet => octets.push(*octet),
+            }
+        }
     }
-    String::from_utf8_lossy(&octets).into()
+    if octets.is_empty() { ".".into() } else { String::from_utf8_lossy(&octets).into() }
 }
 
 #[derive(Default)]
@@ -66,8 +77,7 @@ impl From<IpAddr> for Shown {
 
 impl From<Service> for Shown {
     fn from(service: Service) -> Self {
-        let target = if service.target.is_empty() { "." } else { &service.target };
-        let data = format!("{} {target}", service.priority).into();
+        let data = format!("{} {}", service.priority, service.target).into();
         Self { data, address: None, service: Some(Box::new(service)) }
     }
 }
@@ -89,12 +99,12 @@ fn shown(record: &ParsedRecord<'_, &[u8]>) -> Option<Shown> {
         Rtype::PTR => text(parse!(Ptr<Name<'_>>).ptrdname()).into(),
         Rtype::MX => {
             let mx = parse!(Mx<Name<'_>>);
-            format!("{} {}", mx.preference(), target(mx.exchange())).into()
+            format!("{} {}", mx.preference(), text(mx.exchange())).into()
         }
         Rtype::SRV => {
             let srv = parse!(Srv<Name<'_>>);
             let (priority, weight, port) = (srv.priority(), srv.weight(), srv.port());
-            format!("{priority} {weight} {port} {}", target(srv.target())).into()
+            format!("{priority} {weight} {port} {}", text(srv.target())).into()
         }
         Rtype::HTTPS => {
             let https = parse!(Https<&[u8], Name<'_>>);
@@ -111,9 +121,4 @@ fn shown(record: &ParsedRecord<'_, &[u8]>) -> Option<Shown> {
         }
         _ => return None,
     })
-}
-
-/// A target shows the root as a dot: alone it would be invisible.
-fn target(name: &ParsedName<&[u8]>) -> Box<str> {
-    if name.is_root() { ".".into() } else { text(name) }
 }

@@ -9,7 +9,7 @@ use crate::sniff::reader::Reader;
 pub struct Service {
     /// 0 is AliasMode: the target is to be asked instead, as with a CNAME (RFC 9460 section 2.4.2).
     pub priority: u16,
-    /// Empty for the root, which in ServiceMode means the owner itself (section 2.5.2).
+    /// The root in ServiceMode means the owner itself (section 2.5.2).
     pub target: Box<str>,
     pub alpn: Vec<Box<str>>,
     /// ipv4hint and ipv6hint.

@@ -33,7 +33,7 @@ pub(in crate::sniff) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
                 return None;
             }
             let (_, message) = octets.split_at_checked(LENGTH)?;
-            match message::read(message, &mut false) {
+            match message::read(message, false, &mut false) {
                 Reading::Message(message) => Some(Evidence::Dns(message)),
                 Reading::Cut | Reading::Other => None,
             }
@@ -89,7 +89,7 @@ fn next(octets: &[u8], sender: Sender, emitted: bool) -> Next {
         }
         let mut reader = Reader::new(rest);
         let Some(message) = reader.vector16() else { return Next::NeedMore };
-        match message::read(message, &mut false) {
+        match message::read(message, false, &mut false) {
             Reading::Message(message) => {
                 return Next::Message(message, octets.len() - reader.rest().len());
             }

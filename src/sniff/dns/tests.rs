@@ -242,7 +242,7 @@ fn an_https_record_says_where_and_under_which_outer_name() {
     let seen = message(&response(1, &[record(OWNER, 65, &data)])).unwrap();
     let answer = &seen.answers[0];
     let service = answer.service.as_deref().unwrap();
-    assert_eq!((&*answer.data, &*service.target, service.priority), ("1 .", "", 1));
+    assert_eq!((&*answer.data, &*service.target, service.priority), ("1 .", ".", 1));
     assert_eq!(service.alpn, ["h3".into(), "h2".into()]);
     let hints: Vec<_> = service.hints.iter().map(ToString::to_string).collect();
     assert_eq!(hints, ["104.16.1.1", "104.16.1.2", "2606:4700::1"]);
@@ -292,6 +292,93 @@ fn a_broken_message_does_not_end_a_good_flow() {
         assert!(matches!(step(&mut cut, true, &chain()[..20]), Answer::NeedMore));
     }
     assert!(matches!(step(&mut cut, true, &chain()[..20]), Answer::NotMine));
+}
+
+#[test]
+fn names_are_shown_so_that_none_looks_like_another() {
+    for (name, shown) in [
+        (&b"\x0cacme.zendesk\x03com\x00"[..], "acme\\.zendesk.com"),
+        (b"\x04a\\.b\x00", "a\\\\\\.b"),
+        (b"\x05a\x00\x1f\x7fb\x03c d\x00", "a\\000\\031\\127b.c d"),
+        ("\u{3}\u{5c0f}\u{3}a\u{ff}\0".as_bytes(), "\u{5c0f}.a\u{ff}"),
+        (b"\x02\xffa\x00", "\u{fffd}a"),
+        (b"\x00", "."),
+    ] {
+        let asked = [&header(0x0100, 1, 0)[..], name, &[0, 2, 0, 1]].concat();
+        let seen = message(&asked).unwrap();
+        assert_eq!(seen.questions().collect::<Vec<_>>(), [(shown, 2)]);
+    }
+}
+
+mod at_a_port_of_dns {
+    use super::*;
+
+    fn expecting() -> State {
+        let mut state = State::default();
+        expect(&mut state);
+        state
+    }
+
+    #[test]
+    fn a_question_is_believed_where_half_of_it_is_as_it_should_be() {
+        let name = &QUESTION[..18];
+        let asked =
+            |flags, questions, end: &[u8]| [&header(flags, questions, 0)[..], name, end].concat();
+        let netbios = [&header(0x0110, 1, 0)[..], b"\x20", &[b'C'; 32], &[0, 0, 33, 0, 1]].concat();
+        for (datagram, believed) in [
+            (asked(0x0100, 1, &[0, 1, 0, 0x49]), true),
+            (asked(0x0100, 1, &[0x64, 0x6b, 0, 0]), true),
+            (asked(0x0157, 1, &[0xfd, 0xe8, 0, 1]), true),
+            (asked(0x0104, 1, &[0x62, 0x72, 0x75, 0x6a]), false),
+            (asked(0x0100, 70, &[0, 0x57, 0, 1]), true),
+            (netbios, true),
+            ([&header(0x0100, 1, 0)[..], &[0, 0x5f, 0x73, 0x69, 0x70]].concat(), false),
+            (vec![0xaa; 60], false),
+        ] {
+            let answer = step(&mut expecting(), true, &datagram);
+            assert_eq!(matches!(answer, Answer::Emit(..)), believed, "{datagram:x?}");
+            assert!(believed || matches!(answer, Answer::NeedMore), "{answer:?}");
+            assert!(!matches!(step(&mut State::default(), true, &datagram), Answer::Emit(..)));
+        }
+    }
+
+    #[test]
+    fn answers_behind_a_damaged_question_are_read() {
+        let mut damaged = chain();
+        damaged[12 + QUESTION.len() - 2] = 0x49;
+        let answer = step(&mut expecting(), false, &damaged);
+        let Answer::Emit(Evidence::Dns(seen), ..) = answer else { panic!("{answer:?}") };
+        assert_eq!((&*seen.question, seen.answers.len()), ("support.acme.com", 3));
+    }
+
+    #[test]
+    fn the_first_messages_may_be_broken_and_noise_ends_soon() {
+        let mut state = expecting();
+        for broken in [&[0xaa; 60][..], &chain()[..9], &[0x7d]] {
+            assert!(matches!(step(&mut state, true, broken), Answer::NeedMore));
+        }
+        let mut noise = State { word: state.word, ..State::default() };
+        assert!(matches!(step(&mut state, true, &chain()), Answer::Emit(..)));
+        assert!(matches!(step(&mut state, true, &[0xaa; 60]), Answer::NeedMore));
+        assert!(matches!(step(&mut noise, true, &[0xaa; 60]), Answer::NotMine));
+    }
+
+    #[test]
+    fn the_word_of_another_sniffer_is_not_taken_for_its_own() {
+        for mark in b'a'..=b'z' {
+            let mut state = State { word: u32::from(mark) << 24, ..State::default() };
+            assert!(matches!(step(&mut state, true, &chain()[..20]), Answer::NotMine), "{mark}");
+        }
+    }
+}
+
+#[test]
+fn a_record_of_an_odd_class_is_stepped_over() {
+    let mut bytes = chain();
+    let class = 12 + QUESTION.len() + 2 + 2;
+    bytes[class] = 0x49;
+    let seen = message(&bytes).unwrap();
+    assert_eq!(seen.answers.iter().map(|a| a.rtype).collect::<Vec<_>>(), [1, 28]);
 }
 
 mod over_tcp {

@@ -171,3 +171,17 @@ fn a_later_connection_of_the_same_socket_has_its_own_name() {
     say(&mut wire, me, SERVER, &late[0]);
     assert_eq!((wire.names().len(), sight(&mut wire)), (2, Sight::Read));
 }
+
+#[test]
+fn damage_to_a_question_is_forgiven_at_the_port_of_dns() {
+    let asked = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x04acme\x03com\0\0\x01\0\x49";
+    for (port, believed) in [(53, true), (54, false)] {
+        let mut wire = Wire::new(&Options::default());
+        say(&mut wire, client(40_000), Endpoint { port, ..SERVER }, asked);
+        let dns = |update: &Update| match &update.what {
+            What::Evidence(both) => matches!(both.1, crate::sniff::Evidence::Dns(_)),
+            _ => false,
+        };
+        assert_eq!(wire.worker.outlet.iter().any(dns), believed, "{port}");
+    }
+}
