@@ -107,7 +107,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Some(id) => flow::run(id, &args.captures(), config()?, args.json),
             None => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
         },
-        Command::Catalog(args) => Ok(catalog::run(&args, &Rules::load(&config()?)?.catalog)?),
+        Command::Catalog(args) => catalog::run(&args, &config()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

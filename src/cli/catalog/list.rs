@@ -1,72 +1,17 @@
-//! `saastap catalog list|show`: what the catalogue holds.
+//! `saastap catalog list` and `show`: what the catalogue holds.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::presets;
 use serde::Serialize;
 
+use super::{Misuse, deployment, print, table, visibility};
 use crate::policy::nearest;
 use crate::signature::{
     Catalog, Confidence, Deployment, Entry, Expect, Match, Role, TenantVisibility,
 };
 
-/// Columns of the tables: the narrowest terminal that people use.
-const WIDTH: u16 = 80;
-
-/// List the vendors of the catalogue, or show one
-#[derive(clap::Args, Debug, Clone)]
-pub struct Args {
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-#[derive(clap::Subcommand, Debug, Clone)]
-pub enum Command {
-    /// List all vendors
-    List {
-        /// Only vendors of this category
-        #[arg(long, value_name = "CATEGORY")]
-        category: Option<String>,
-        /// JSON Lines, one object a vendor
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show all that a vendor's signature says
-    Show {
-        /// Vendor id
-        vendor: String,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// Runs the subcommand. Misused, with a word on standard error, where the category or the vendor is nobody's.
-///
-/// # Errors
-/// Standard output that cannot be written, other than a closed pipe.
-pub fn run(args: &Args, catalog: &Catalog) -> io::Result<ExitCode> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let done = match &args.command {
-        Command::List { category, json } => list(category.as_deref(), *json, catalog, &mut out),
-        Command::Show { vendor, json } => show(vendor, *json, catalog, &mut out),
-    };
-    match done.and_then(|done| out.flush().map(|()| done)) {
-        Ok(Ok(())) => Ok(ExitCode::SUCCESS),
-        Ok(Err(misuse)) => {
-            writeln!(io::stderr(), "{misuse}")?;
-            Ok(ExitCode::from(2))
-        }
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(error),
-    }
-}
-
-/// What the person asked for that is not there, and what is.
-type Misuse = String;
-
-fn list(
+pub fn list(
     category: Option<&str>,
     json: bool,
     catalog: &Catalog,
@@ -107,7 +52,7 @@ fn list(
     Ok(Ok(()))
 }
 
-fn show(
+pub fn show(
     id: &str,
     json: bool,
     catalog: &Catalog,
@@ -214,25 +159,6 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(header.to_vec());
-    if let Some(first) = table.column_mut(0) {
-        // An id or a host broken over lines can be neither read nor copied.
-        first.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(WIDTH / 2)));
-    }
-    table
-}
-
-fn print(table: &Table, out: &mut impl Write) -> io::Result<()> {
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
-
 fn marks(rule: &Match) -> String {
     let marks = [
         (rule.tenant, "tenant"),
@@ -244,22 +170,6 @@ fn marks(rule: &Match) -> String {
     ];
     let given: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
     given.join(" ")
-}
-
-const fn deployment(deployment: Deployment) -> &'static str {
-    match deployment {
-        Deployment::Cloud => "cloud",
-        Deployment::OnPremise => "on-premise",
-        Deployment::Both => "both",
-    }
-}
-
-const fn visibility(visibility: TenantVisibility) -> &'static str {
-    match visibility {
-        TenantVisibility::Name => "name",
-        TenantVisibility::Dns => "dns",
-        TenantVisibility::None => "none",
-    }
 }
 
 const fn told(visibility: TenantVisibility) -> &'static str {
@@ -274,6 +184,7 @@ const fn told(visibility: TenantVisibility) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::WIDTH;
     use super::*;
     use crate::signature::sample::{ZENDESK, sheet};
 
