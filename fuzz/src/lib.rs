@@ -12,23 +12,44 @@ use saastap::sniff::{Answer, Evidence, Openings, Over, Patterns, SNIFFERS, Sniff
 /// No evidence of an input may hold more octets than so many times the input, and some for its structure.
 const MAX_GROWTH: usize = 64;
 
-/// The target `name`: `file`, `quic_frames`, or any row of the table of sniffers, so that a new one is fuzzed from its first
-/// day.
+/// The target `name`: `file`, `frame`, `quic_frames`, `native`, or any row of the table of sniffers.
 pub fn target(name: &str) -> fn(&str, &[u8]) {
     match name {
         "file" => |_, data| file(data),
+        "frame" => |_, data| frame(data),
         "quic_frames" => |_, data| quic_frames(data),
-        _ => match row(name).over {
-            Over::Datagrams(_) => datagrams,
-            Over::Stream { .. } | Over::Reply(_) => stream,
-        },
+        "native" => |_, data| native(data),
+        _ => sniffer,
     }
 }
 
-/// Every target, one a line.
+/// The targets that a run without names tries, one a line.
 pub fn list() -> String {
-    let rows = SNIFFERS.iter().map(|row| row.name);
-    ["file", "quic_frames"].into_iter().chain(rows).map(|name| format!("{name}\n")).collect()
+    let own = ["file", "frame", "quic_frames", "native"];
+    own.into_iter().chain(ALONE).map(|name| format!("{name}\n")).collect()
+}
+
+/// The rows that are a target each: what most of the traffic asks, and what is deep. All others share `native`, so that a
+/// new one is fuzzed from its first day.
+const ALONE: [&str; 10] = [
+    "tls", "http", "http_response", "certificate", "smtp", "dns", "dns_tcp", "dhcp", "quic", "dtls",
+];
+
+/// The first octet tells the row.
+fn native(data: &[u8]) {
+    let Some((which, data)) = data.split_first() else { return };
+    let mut rows = SNIFFERS.iter().filter(|row| !ALONE.contains(&row.name));
+    let count = rows.clone().count();
+    if let Some(row) = rows.nth(usize::from(*which) % count) {
+        sniffer(row.name, data);
+    }
+}
+
+fn sniffer(name: &str, data: &[u8]) {
+    match row(name).over {
+        Over::Datagrams(_) => datagrams(name, data),
+        Over::Stream { .. } | Over::Reply(_) => stream(name, data),
+    }
 }
 
 /// A stream sniffer: two octets tell how much of the input is the client's opening, the rest is the server's.
@@ -130,6 +151,34 @@ fn file(data: &[u8]) {
         }
     }
 }
+
+/// Frames of a link type, each with its length before it.
+fn frame(data: &[u8]) {
+    let Some((link, mut rest)) = data.split_first() else { return };
+    let number = LINKS[usize::from(*link) % LINKS.len()];
+    let mut decoder = Decoder::new(&saastap::decode::Options::default());
+    let mut time = saastap::time::Time::ZERO;
+    while let Some((len, after)) = rest.split_first_chunk() {
+        let len = usize::from(u16::from_be_bytes(*len)).min(after.len());
+        let (bytes, after) = after.split_at(len);
+        time = time.plus_secs(1);
+        let frame = capture::Frame {
+            time,
+            number: 1,
+            link: capture::Link(number),
+            interface: 0,
+            wire_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            bytes,
+        };
+        if let Ok(segment) = decoder.decode(&frame) {
+            assert!(segment.payload.len() <= MAX_DATAGRAM.max(bytes.len()));
+        }
+        rest = after;
+    }
+}
+
+/// Link types that the decoder knows, and one that it does not.
+const LINKS: [u16; 12] = [1, 101, 113, 276, 0, 9, 12, 105, 127, 228, 229, 65_000];
 
 /// What IP can put together.
 const MAX_DATAGRAM: usize = 65_535;
