@@ -63,6 +63,7 @@ impl Face for Pipeline {
             engagement: "use".into(),
             state: "sanctioned".into(),
             flows: 7,
+            sessions: 0,
             sent: 1_000,
             received: 2_000,
             active_minutes: 12,

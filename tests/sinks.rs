@@ -203,6 +203,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         deployment: Deployment::Cloud,
         homepage: String::new(),
         tenant_visibility: TenantVisibility::None,
+        ordinary_inside: false,
     };
     let key = Key {
         group: format!("group-{n}").into(),
@@ -239,6 +240,8 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         standing: &standing,
         ambiguous: false,
         agent: false,
+        inside: false,
+        activity: None,
         flow,
     };
     cases.see(&sighting, raised);

@@ -8,7 +8,7 @@ use crate::identity::ClientKind;
 use crate::policy::{Decision, Relation, State};
 use crate::signature::{Role, Vendor};
 use crate::time::Time;
-use crate::usage::{Engagement, Key, Standing};
+use crate::usage::{Activity, Engagement, Key, Standing};
 
 /// One kind of finding.
 #[derive(Debug)]
@@ -118,12 +118,23 @@ pub struct Sighting<'a> {
     /// The name was ambiguous; the flow was an agent companion.
     pub ambiguous: bool,
     pub agent: bool,
+    /// Both ends lie in networks of ours.
+    pub inside: bool,
+    /// Whether the relay, the remote assistance or the media only keeps in touch; `None` for all else.
+    pub activity: Option<Activity>,
     pub flow: FlowFacts<'a>,
 }
 
 impl Sighting<'_> {
     pub fn remote_assistance(&self) -> bool {
         self.vendor.is_in(Vendor::REMOTE_ASSISTANCE)
+    }
+
+    /// Remote assistance that is judged by its first contact, and not by how much it is used: a name that other services
+    /// share never decides alone, and what administrators use in every network only where it crosses the border.
+    fn does_not_wait(&self) -> bool {
+        let ordinary = self.vendor.ordinary_inside && self.inside;
+        self.remote_assistance() && !self.ambiguous && !ordinary
     }
 
     /// Agents work there: the console itself, an agent companion, or a name that is ambiguous and became a use all the same,
@@ -185,8 +196,7 @@ fn unsanctioned_use(seen: &Sighting<'_>) -> Option<&'static str> {
     if seen.allowed() || seen.bystander() {
         return None;
     }
-    // A name that other services share never decides alone, here as everywhere.
-    if seen.remote_assistance() && !seen.ambiguous {
+    if seen.does_not_wait() {
         match seen.key.role {
             Role::Relay => return Some("first relay contact"),
             Role::Download => return Some("first download"),
@@ -222,6 +232,7 @@ pub(super) mod tests {
         pub standing: Standing,
         pub ambiguous: bool,
         pub agent: bool,
+        pub inside: bool,
         pub host: String,
     }
 
@@ -252,6 +263,7 @@ pub(super) mod tests {
                 },
                 ambiguous: false,
                 agent: false,
+                inside: false,
                 host: format!("app.{vendor}.test"),
             }
         }
@@ -291,6 +303,8 @@ pub(super) mod tests {
                 standing: &self.standing,
                 ambiguous: self.ambiguous,
                 agent: self.agent,
+                inside: self.inside,
+                activity: None,
                 flow: FlowFacts {
                     start: self.at,
                     name: &self.host,
@@ -316,6 +330,7 @@ pub(super) mod tests {
             deployment: Deployment::Cloud,
             homepage: String::new(),
             tenant_visibility: TenantVisibility::Name,
+            ordinary_inside: false,
         }
     }
 
@@ -349,6 +364,22 @@ pub(super) mod tests {
         let mut other = Sample::new("talkdesk", "contact-center").role(Role::Relay);
         other.standing.engagement = Engagement::Glance;
         assert!(other.raises().is_empty());
+    }
+
+    #[test]
+    fn what_administers_every_network_is_remote_assistance_across_its_border() {
+        for (ordinary_inside, inside, raised) in
+            [(true, true, false), (true, false, true), (false, true, true), (false, false, true)]
+        {
+            let mut sample = Sample::new("rdp", "remote-assistance").role(Role::Relay);
+            sample.standing.engagement = Engagement::Glance;
+            sample.vendor.ordinary_inside = ordinary_inside;
+            sample.inside = inside;
+            assert_eq!(sample.raises().contains(&UNSANCTIONED_USE), raised, "{inside}");
+            let mut sample = sample.state(State::Unsanctioned);
+            sample.standing.engagement = Engagement::Use;
+            assert!(sample.raises().contains(&UNSANCTIONED_USE), "what policy forbids");
+        }
     }
 
     #[test]

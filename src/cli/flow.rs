@@ -12,6 +12,7 @@ use crate::export::web::Octets;
 use crate::identity::random_key;
 use crate::pipeline::{FlowLine, InForce, Rules, collector, read_files, write_ascii};
 use crate::time::Second;
+use crate::usage::Activity;
 
 /// Reads the captures whole: what names a flow may stand in another one, and before it.
 ///
@@ -70,6 +71,7 @@ fn person(line: &FlowLine, out: &mut impl Write) -> io::Result<()> {
     row("vendor", text(&line.vendor))?;
     row("tenant", text(&line.tenant))?;
     row("role", word(line.role))?;
+    row("activity", word(line.activity.map(Activity::name)))?;
     row("by", word(line.via.map(|via| via.name())))?;
     row("signature", text(&line.signature))?;
     row("confidence", word(line.confidence.map(|confidence| confidence.name())))?;

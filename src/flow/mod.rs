@@ -1,5 +1,6 @@
 //! Who talks with whom: canonical keys, the bounded flow table, openings and lazy expiry.
 
+mod delta;
 mod duplicates;
 mod key;
 mod marks;
@@ -9,15 +10,17 @@ mod state;
 mod table;
 mod wheel;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use delta::{Delta, Tally};
 pub use duplicates::{Copies, Duplicates, MEMORY as DUPLICATES_MEMORY};
 pub use key::{Key, Side};
 pub use opening::{MAX_OPENING, Opening, Placed};
-pub use state::{Delta, Ends, Flow, Openings, Tally};
+pub use state::{Ends, Flow, Openings};
 pub use table::Table;
 pub use wheel::Entry;
 
@@ -112,6 +115,11 @@ impl Options {
     pub fn memory(&self, progress: usize) -> u64 {
         u64::from(self.max_flows) * table::flow_memory(progress)
             + u64::from(self.opening_pool_mib) * 1024 * 1024
+    }
+
+    /// Whether an address lies in one of the local networks.
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        self.local_networks.iter().any(|network| network.contains(&address))
     }
 
     pub(crate) fn report_every(&self) -> u32 {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::delta::Delta;
 use super::key::{Key, Side};
 use super::marks::Marks;
 use super::opening::{Opening, Placed};
 use super::rhythm::Rhythm;
 use super::{Counter, End, Options};
 use crate::count::Cells;
-use crate::decode::{Address, Endpoint, Segment, Transport};
+use crate::decode::{Endpoint, Segment, Transport};
 use crate::time::Time;
 
 /// A conversation between two ends. `S` is the progress of whoever reads its openings.
@@ -37,7 +38,6 @@ pub struct Flow<S> {
     pub progress: S,
     unreported: Delta,
     rhythm: Rhythm,
-    reported: Time,
     /// When the wheel's valid entry is due; others of this flow are stale.
     pub(super) check: Time,
 }
@@ -55,39 +55,6 @@ pub struct Ends {
     pub client: Endpoint,
     pub server: Endpoint,
     pub transport: Transport,
-}
-
-/// Octets on the wire and frames of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Tally {
-    pub bytes: u64,
-    pub packets: u64,
-}
-
-/// What a flow did since it was last reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delta {
-    /// Client to server, and back.
-    pub sent: Tally,
-    pub received: Tally,
-    /// The minute of the last client activity, its octets of payload and bursts beyond the keep-alive rhythm.
-    pub minute: u32,
-    pub minute_payload: u64,
-    pub minute_bursts: u32,
-}
-
-impl Delta {
-    pub const fn is_empty(&self) -> bool {
-        self.sent.packets == 0 && self.received.packets == 0
-    }
-
-    /// Adds octets and frames of another; minutes have no meaning in such a sum.
-    pub const fn add(&mut self, other: &Self) {
-        self.sent.bytes += other.sent.bytes;
-        self.sent.packets += other.sent.packets;
-        self.received.bytes += other.received.bytes;
-        self.received.packets += other.received.packets;
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,9 +96,8 @@ impl<S: Default> Flow<S> {
             looked_at_since: None,
             noted: 0,
             progress: S::default(),
-            unreported: Delta::default(),
+            unreported: Delta { since: at, ..Delta::default() },
             rhythm: Rhythm::default(),
-            reported: at,
             check: at,
         }
     }
@@ -180,6 +146,7 @@ impl<S> Flow<S> {
             if from_client { &mut self.unreported.sent } else { &mut self.unreported.received };
         tally.bytes += u64::from(segment.wire_len);
         tally.packets += 1;
+        tally.spoken += u64::from(segment.payload_len > 0);
         if segment.payload_len > 0 && self.openings.is_some() && self.looked_at_since.is_none() {
             self.looked_at_since = Some(at);
         }
@@ -225,7 +192,7 @@ impl<S> Flow<S> {
     /// Whether a report is due before a segment at `at` is counted: its time has come, or another minute begins.
     pub fn report_due(&self, at: Time, every_seconds: u32) -> bool {
         !self.unreported.is_empty()
-            && (at >= self.reported.plus_secs(every_seconds)
+            && (at >= self.unreported.since.plus_secs(every_seconds)
                 || (self.unreported.minute_payload > 0 && self.unreported.minute != at.minute()))
     }
 
@@ -235,8 +202,7 @@ impl<S> Flow<S> {
     }
 
     pub fn reported(&mut self, at: Time) {
-        self.unreported = Delta::default();
-        self.reported = at;
+        self.unreported = Delta { since: at, ..Delta::default() };
     }
 
     pub const fn ends(&self) -> Ends {
@@ -348,7 +314,7 @@ impl<S> Flow<S> {
     pub fn check_at(&self, options: &Options) -> Time {
         let mut check = self.deadline(options);
         if !self.unreported.is_empty() {
-            check = check.min(self.reported.plus_secs(options.report_every()));
+            check = check.min(self.unreported.since.plus_secs(options.report_every()));
         }
         if let Some(late) = self.opening_deadline(options) {
             check = check.min(late);
@@ -403,8 +369,8 @@ fn client_of(key: &Key, sender: Side, segment: &Segment<'_>, options: &Options) 
         return (if low { Side::High } else { Side::Low }, false);
     }
     if key.transport == Transport::Tcp {
-        let local = |ip: Address| options.local_networks.iter().any(|n| n.contains(&ip.ip()));
-        let (low, high) = (local(key.low.ip), local(key.high.ip));
+        let local = |end: Endpoint| options.is_local(end.ip.ip());
+        let (low, high) = (local(key.low), local(key.high));
         if low != high {
             return (if low { Side::Low } else { Side::High }, false);
         }

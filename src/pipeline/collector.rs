@@ -16,7 +16,7 @@ use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
 use crate::decode::{Endpoint, Transport};
 use crate::export::{UsageMetrics, usage as exported};
-use crate::flow::{Delta, Ends};
+use crate::flow::{self, Delta, Ends};
 use crate::identity::names::{self, Names};
 use crate::identity::remembered::{Place, Remembered};
 use crate::identity::{ClientKind, Ech, Identity, Privacy, VantageKind, community_id};
@@ -24,7 +24,7 @@ use crate::policy;
 use crate::signature::{Confidence, Role, Verdict};
 use crate::sniff::{ClientHello, DnsMessage, EchOffer, Evidence};
 use crate::time::Time;
-use crate::usage::{Addition, Inventory, Key, Visibility};
+use crate::usage::{Activity, Addition, Inventory, Key, Visibility};
 
 pub struct Collector {
     rules: Arc<InForce>,
@@ -38,6 +38,7 @@ pub struct Collector {
     pub cases: Cases,
     /// By worker and slot.
     flows: Vec<Vec<Option<Box<Record>>>>,
+    flow_options: flow::Options,
     keep_lines: bool,
     pub lines: Vec<FlowLine>,
     /// What is to be said, until the store has taken it.
@@ -61,6 +62,8 @@ pub struct Parts {
     pub metrics: Arc<UsageMetrics>,
     pub cases: Cases,
     pub workers: usize,
+    /// They say which networks are inside.
+    pub flow: flow::Options,
     /// Flows are told one by one in `lines`.
     pub keep_lines: bool,
 }
@@ -78,6 +81,7 @@ impl Collector {
             metrics: parts.metrics,
             cases: parts.cases,
             flows: (0..parts.workers).map(|_| Vec::new()).collect(),
+            flow_options: parts.flow,
             keep_lines: parts.keep_lines,
             lines: Vec::new(),
             raised: Vec::new(),
@@ -266,6 +270,7 @@ impl Collector {
                     ambiguous: true,
                     agent: false,
                     flows: 0,
+                    sessions: 0,
                     sent: 0,
                     received: 0,
                     minute: at.minute(),
@@ -392,6 +397,7 @@ impl Collector {
 
     fn count(&mut self, record: &mut Record, delta: &Delta, at: Time) {
         record.add(delta);
+        record.pulse.take(delta, at, record.ends.transport, self.inventory.options());
         if record.is_named() {
             self.see_named(record, delta);
             self.use_contact(record, delta, at);
@@ -463,6 +469,10 @@ impl Collector {
             chain,
             start: at,
             counted: false,
+            session_counted: false,
+            inside: [ends.client, ends.server]
+                .iter()
+                .all(|end| self.flow_options.is_local(end.ip.ip())),
         }
     }
 
@@ -480,6 +490,7 @@ impl Collector {
     fn use_contact(&mut self, record: &mut Record, delta: &Delta, at: Time) {
         let rules = self.now_in_force.clone();
         let ends = record.ends;
+        let activity = record.activity();
         let Some(contact) = record.contact.as_mut() else { return };
         let verdict = &contact.verdict;
         contact.decision = rules.policy.decide(&policy::Contact {
@@ -491,6 +502,9 @@ impl Collector {
             at,
         });
         let flows = u64::from(!std::mem::replace(&mut contact.counted, true));
+        let is_new = activity == Some(Activity::Session)
+            && !std::mem::replace(&mut contact.session_counted, true);
+        let sessions = u64::from(is_new);
         let standing = self.inventory.record(
             contact.key.clone(),
             &Addition {
@@ -499,6 +513,7 @@ impl Collector {
                 ambiguous: verdict.ambiguous,
                 agent: verdict.agent,
                 flows,
+                sessions,
                 sent: delta.sent.bytes,
                 received: delta.received.bytes,
                 minute: if delta.minute == 0 { at.minute() } else { delta.minute },
@@ -531,6 +546,8 @@ impl Collector {
             standing: &standing,
             ambiguous: verdict.ambiguous,
             agent: verdict.agent,
+            inside: contact.inside,
+            activity,
             flow: FlowFacts {
                 start: contact.start,
                 name: &contact.name.name,
@@ -561,7 +578,7 @@ mod tests {
         let mut collector = offline::collector(&config, rules, &metrics, [7; 32], false).unwrap();
         let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 9 };
         let ends = Ends { client: end, server: end, transport: Transport::Udp };
-        let sent = Tally { bytes: 1_000, packets: 1 };
+        let sent = Tally { bytes: 1_000, packets: 1, spoken: 1 };
         for generation in 0..2 {
             let what =
                 What::Counts(Box::new((ends, Delta { sent, ..Delta::default() }, Sight::Pending)));

@@ -91,6 +91,7 @@ pub fn collector(
         metrics: metrics.usage().clone(),
         cases: Cases::new(config.alert.clone(), sensor, cells),
         workers: config.sensor.workers,
+        flow: config.flow.clone(),
         keep_lines,
     }))
 }

@@ -13,12 +13,12 @@ use crate::decode::{Endpoint, Transport};
 use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::{ClientKind, Ech, community_id};
 use crate::policy::{Decision, Relation};
-use crate::signature::{Confidence, Verdict};
+use crate::signature::{Confidence, Role, Verdict};
 use crate::sniff;
 use crate::sniff::native::{self, Class};
 use crate::sniff::{ClientHello, DnsMessage, EchOuter, Evidence, HttpRequest};
 use crate::time::Time;
-use crate::usage::{self, Ticket, Visibility};
+use crate::usage::{self, Activity, Pulse, Ticket, Visibility};
 
 /// A live flow, kept by worker slot and generation.
 #[derive(Debug)]
@@ -54,6 +54,10 @@ pub struct Record {
     pub pending: Delta,
     sent: Tally,
     received: Tally,
+    /// Whether it only keeps in touch, or somebody is connected.
+    pub pulse: Pulse,
+    /// It speaks a protocol of remote assistance, or of media.
+    native: bool,
 }
 
 /// A flow that belongs to a vendor: what is needed to count its next report without asking again.
@@ -68,8 +72,11 @@ pub struct Contact {
     /// The names from `name` to the one that the signature knows; empty where that is `name` itself.
     pub chain: Vec<Arc<str>>,
     pub start: Time,
-    /// The flow itself has been counted.
+    /// The flow itself has been counted, and that it is a session.
     pub counted: bool,
+    pub session_counted: bool,
+    /// Both ends lie in networks of ours.
+    pub inside: bool,
 }
 
 impl Contact {
@@ -114,14 +121,14 @@ impl Record {
             pending: Delta::default(),
             sent: Tally::default(),
             received: Tally::default(),
+            pulse: Pulse::default(),
+            native: false,
         }
     }
 
     pub fn add(&mut self, delta: &Delta) {
-        self.sent.bytes += delta.sent.bytes;
-        self.sent.packets += delta.sent.packets;
-        self.received.bytes += delta.received.bytes;
-        self.received.packets += delta.received.packets;
+        self.sent.add(&delta.sent);
+        self.received.add(&delta.received);
     }
 
     /// Takes evidence; the names that it gives the flow. `keep` is off where no line will be printed.
@@ -186,7 +193,9 @@ impl Record {
             }
             Evidence::Native(seen) => {
                 let name = self.name(Via::Native, seen.protocol, keep);
-                match native::class(seen.protocol) {
+                let class = native::class(seen.protocol);
+                self.native |= class.is_some_and(|class| class != Class::Tunnel);
+                match class {
                     // What is inside has no name: the line shows the protocol, visibility the reason.
                     Some(Class::Tunnel) => {
                         self.hint.get_or_insert(Visibility::Tunnel);
@@ -212,6 +221,12 @@ impl Record {
 
     pub fn has_full_part(&self) -> bool {
         self.dns.len() >= DNS_PART
+    }
+
+    /// Presence or session, for flows of which that can be said: relays of a vendor, remote assistance, media.
+    pub fn activity(&self) -> Option<Activity> {
+        let relay = self.contact.as_ref().is_some_and(|c| c.verdict.role == Role::Relay);
+        (relay || self.native).then(|| self.pulse.activity())
     }
 
     pub const fn is_named(&self) -> bool {
@@ -296,6 +311,7 @@ impl Record {
                 _ => std::mem::take(&mut self.chain),
             },
             candidates: std::mem::take(&mut self.candidates),
+            activity: self.activity(),
             relation: contact.map(|c| c.relation.name()),
             state: contact.map(|c| c.decision.state.name()),
             group: contact.map(|c| c.key.group.clone()),
@@ -353,6 +369,9 @@ pub struct FlowLine {
     /// Names that the server's address has in DNS, where they are several owners' and none decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Arc<str>>,
+    /// Whether a relay, remote assistance or media only kept in touch, or somebody was connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]

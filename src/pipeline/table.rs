@@ -42,6 +42,7 @@ pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
                 engagement: row.engagement.name().to_owned(),
                 state: decision.state.name().to_owned(),
                 flows: row.flows,
+                sessions: row.sessions,
                 sent: row.sent,
                 received: row.received,
                 active_minutes: row.active_minutes,
@@ -69,6 +70,7 @@ struct Row {
     clients: BTreeSet<Arc<str>>,
     engagement: Engagement,
     flows: u64,
+    sessions: u64,
     sent: u64,
     received: u64,
     active_minutes: u64,
@@ -82,6 +84,7 @@ impl Default for Row {
             clients: BTreeSet::new(),
             engagement: Engagement::Glance,
             flows: 0,
+            sessions: 0,
             sent: 0,
             received: 0,
             active_minutes: 0,
@@ -96,6 +99,7 @@ impl Row {
         self.clients.insert(key.client.clone());
         self.engagement = self.engagement.max(usage.engagement);
         self.flows += usage.flows;
+        self.sessions += usage.sessions;
         self.sent += usage.sent;
         self.received += usage.received;
         self.active_minutes += usage.active_minutes;

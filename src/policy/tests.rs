@@ -19,6 +19,7 @@ fn vendor(
         deployment,
         homepage: String::new(),
         tenant_visibility: visible,
+        ordinary_inside: false,
     })
 }
 

@@ -56,6 +56,7 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
         deployment: sheet.deployment,
         homepage: sheet.homepage.into_inner(),
         tenant_visibility,
+        ordinary_inside: sheet.ordinary_inside.is_some_and(Spanned::into_inner),
     };
     let file = text.file.into();
     Some(Entry { vendor: Arc::new(vendor), file, matches, examples, own: text.own })
@@ -94,6 +95,12 @@ impl Checker<'_> {
                 self.at(&sheet.categories, what, mend);
             }
             _ => {}
+        }
+        if let Some(key) = &sheet.ordinary_inside
+            && !categories.iter().any(|c| c == Vendor::REMOTE_ASSISTANCE)
+        {
+            let what = "ordinary_inside says something of remote assistance alone";
+            self.at(key, what, "remove it, or add the category remote-assistance");
         }
         if !sheet.homepage.get_ref().starts_with("https://")
             && !sheet.homepage.get_ref().starts_with("http://")

@@ -365,6 +365,7 @@ mod tests {
             ("\"ekr\"", "\"a.b\"", "label \"a.b\" is no"),
             ("expect = \"none\"", "expect = { role = \"either\" }", "must not find"),
             ("homepage", "tenant_visibility = \"none\"\nhomepage", "but a match has a tenant"),
+            ("homepage", "ordinary_inside = true\nhomepage", "of remote assistance alone"),
         ] {
             let got = altered(from, to);
             assert!(got.contains(what), "{what}: {got}");

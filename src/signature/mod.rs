@@ -159,6 +159,8 @@ pub struct Vendor {
     pub deployment: Deployment,
     pub homepage: String,
     pub tenant_visibility: TenantVisibility,
+    /// Every network is administered with it: a contact between two ends inside is no alert of remote assistance.
+    pub ordinary_inside: bool,
 }
 
 impl Vendor {

@@ -22,6 +22,7 @@ pub struct Sheet {
     pub deployment: Deployment,
     pub homepage: Spanned<String>,
     pub tenant_visibility: Option<Spanned<TenantVisibility>>,
+    pub ordinary_inside: Option<Spanned<bool>>,
     #[serde(default, rename = "match")]
     pub matches: Vec<Spanned<MatchRow>>,
     #[serde(default, rename = "example")]

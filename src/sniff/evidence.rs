@@ -211,15 +211,4 @@ pub enum TunnelKind {
 pub struct Native {
     /// As signatures name it: `teamviewer`, `rdp` ...
     pub protocol: &'static str,
-    pub activity: Activity,
-}
-
-/// What the first bytes of a native protocol show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activity {
-    /// The agent is there and keeps in touch.
-    Presence,
-    /// Somebody is connected.
-    Session,
 }

@@ -32,8 +32,8 @@ pub(crate) mod tests;
 pub use dns::{DnsAnswer, DnsMessage};
 pub use encrypted_dns::encrypted_dns;
 pub use evidence::{
-    Activity, Carrier, Certificate, ClientHello, Dhcp, DhcpEvent, EchOffer, EchOuter, Evidence,
-    HttpRequest, HttpResponse, MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
+    Carrier, Certificate, ClientHello, Dhcp, DhcpEvent, EchOffer, EchOuter, Evidence, HttpRequest,
+    HttpResponse, MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
 };
 pub use patterns::{MAX_MET, MAX_PATTERN, Met, PatternId, Patterns, Sought};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};

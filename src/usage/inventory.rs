@@ -95,6 +95,10 @@ impl Inventory {
         key
     }
 
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
     pub fn get(&self, key: &Key) -> Option<Usage> {
         let dealings = self.persons.get(&Person::of(key))?;
         dealings.ledgers.get(&key.tenant)?.row(key.role).map(|r| r.usage.clone())

@@ -68,6 +68,7 @@ impl Ledger {
         let Some(Row { usage, .. }) = self.row_mut(role) else { return true };
         usage.kind = addition.client_kind;
         usage.flows = usage.flows.saturating_add(addition.flows);
+        usage.sessions = usage.sessions.saturating_add(addition.sessions);
         usage.sent = usage.sent.saturating_add(addition.sent);
         usage.received = usage.received.saturating_add(addition.received);
         usage.first = usage.first.min(addition.at);

@@ -1,5 +1,6 @@
 //! Who uses what: the inventory of usages and how deep each use is.
 
+mod activity;
 mod candidates;
 mod inventory;
 mod ledger;
@@ -16,6 +17,7 @@ use crate::identity::ClientKind;
 use crate::signature::Role;
 use crate::time::Time;
 
+pub use self::activity::{Activity, Pulse};
 pub use self::candidates::{Candidate, Candidates, MEMORY as CANDIDATES_MEMORY, Ticket};
 pub use self::inventory::{Counter, Inventory};
 pub use self::ledger::counts;
@@ -65,6 +67,8 @@ pub struct Addition {
     pub agent: bool,
     /// 1 with the first report of a flow, then 0.
     pub flows: u64,
+    /// 1 with the report that shows a session in the flow, else 0.
+    pub sessions: u64,
     /// Octets on the wire, client to server and back.
     pub sent: u64,
     pub received: u64,
@@ -97,6 +101,9 @@ pub struct Standing {
 pub struct Usage {
     pub kind: ClientKind,
     pub flows: u64,
+    /// Flows of them in which somebody was connected.
+    #[serde(default)]
+    pub sessions: u64,
     /// Octets on the wire, client to server and back.
     pub sent: u64,
     pub received: u64,
@@ -114,6 +121,7 @@ impl Usage {
         Self {
             kind: addition.client_kind,
             flows: 0,
+            sessions: 0,
             sent: 0,
             received: 0,
             active_minutes: 0,

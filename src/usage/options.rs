@@ -24,6 +24,11 @@ pub struct Options {
     pub ambiguous_minutes: u32,
     /// ... on each of this many days within the window; clients of kind `host` only.
     pub ambiguous_days: u32,
+    /// Remote assistance and media: a flow is a session, and more than the presence of an agent, once both ends had much to
+    /// say for so many seconds ...
+    pub session_seconds: u32,
+    /// ... together so many octets on the wire a second.
+    pub session_rate: u32,
     /// Usages kept in memory; the oldest give way.
     pub max_usages: usize,
     /// Tenants kept apart for one vendor; further ones count as tenant `other`.
@@ -42,6 +47,8 @@ impl Default for Options {
             use_sent: 5_000_000,
             ambiguous_minutes: 30,
             ambiguous_days: 3,
+            session_seconds: 30,
+            session_rate: 500,
             max_usages: 200_000,
             max_tenants_per_vendor: 1_000,
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)] // a run that hangs is ended by the clock
 
+mod activity;
 mod again;
 mod bounds;
 mod cases;

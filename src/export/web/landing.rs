@@ -246,6 +246,7 @@ mod tests {
             engagement: "use".into(),
             state: "unreviewed".into(),
             flows: 7,
+            sessions: 0,
             sent: 999_960,
             received: 17,
             active_minutes: 12,

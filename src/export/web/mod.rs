@@ -145,6 +145,8 @@ pub struct UsageRow {
     pub engagement: String,
     pub state: String,
     pub flows: u64,
+    /// Flows of remote assistance or media in which somebody was connected.
+    pub sessions: u64,
     /// Octets, client to server and back.
     pub sent: u64,
     pub received: u64,

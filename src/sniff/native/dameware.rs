@@ -6,7 +6,7 @@
 //!  kind                       version, an IEEE double: 3.73
 //! ```
 
-use super::{begins, session};
+use super::{begins, native};
 use crate::sniff::{Answer, Evidence, Openings};
 
 const HEAD: &[u8] = &[0x30, 0x11, 0, 0, 0, 0, 0, 0];
@@ -17,7 +17,7 @@ const NEWEST: f64 = 64.0;
 pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
     match [greeting(openings.server), greeting(openings.client)] {
         [Some(false), _] | [_, Some(false)] => Answer::NotMine,
-        [Some(true), _] | [_, Some(true)] => Answer::Found(session("dameware")),
+        [Some(true), _] | [_, Some(true)] => Answer::Found(native("dameware")),
         [None, None] => Answer::NeedMore,
     }
 }

@@ -1,7 +1,7 @@
 //! IKE v1 and v2 (RFC 2408 section 3.1, RFC 7296 section 3.1), and IPsec within UDP (RFC 3948), which IKE announces on the
 //! same ports.
 
-use super::presence;
+use super::native;
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, State};
 
@@ -12,7 +12,7 @@ pub(in crate::sniff) fn step(_: &mut State, _from_client: bool, datagram: &[u8])
     if datagram == [0xff] {
         return Answer::NeedMore;
     }
-    if is_ike(message).unwrap_or(false) { Answer::Found(presence("ike")) } else { Answer::NotMine }
+    if is_ike(message).unwrap_or(false) { Answer::Found(native("ike")) } else { Answer::NotMine }
 }
 
 /// ```text

@@ -18,7 +18,7 @@ pub(super) mod wireguard;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::evidence::{Activity, Evidence, Native};
+use super::evidence::{Evidence, Native};
 
 /// Every protocol that a sniffer of this folder can answer with.
 pub const PROTOCOLS: &[Protocol] = &[
@@ -65,12 +65,8 @@ pub fn class(protocol: &str) -> Option<Class> {
     PROTOCOLS.iter().find(|p| p.name == protocol).map(|p| p.class)
 }
 
-const fn presence(protocol: &'static str) -> Evidence {
-    Evidence::Native(Native { protocol, activity: Activity::Presence })
-}
-
-const fn session(protocol: &'static str) -> Evidence {
-    Evidence::Native(Native { protocol, activity: Activity::Session })
+const fn native(protocol: &'static str) -> Evidence {
+    Evidence::Native(Native { protocol })
 }
 
 /// What a sniffer over datagrams remembers, in the one word that all of them share until one of them has found something:

@@ -5,7 +5,7 @@
 //!  opcode, 5 bits; key, 3 bits | session, 8 octets | [HMAC | packet id, 4 | time, 4] | acknowledgements | packet id, 4
 //! ```
 
-use super::{presence, recall, remember};
+use super::{native, recall, remember};
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, Evidence, Openings, State};
 
@@ -29,7 +29,7 @@ pub(in crate::sniff) fn step(state: &mut State, from_client: bool, datagram: &[u
     }
     let asked = recall(state.word, MARK);
     match asked.filter(|_| !from_client).map(|session| answers(datagram, session)) {
-        Some(true) => Answer::Found(presence("openvpn")),
+        Some(true) => Answer::Found(native("openvpn")),
         _ => Answer::NotMine,
     }
 }
@@ -41,7 +41,7 @@ pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
     };
     let Some(session) = client_reset(client) else { return Answer::NotMine };
     match packet(openings.server) {
-        Ok(server) if answers(server, session) => Answer::Found(presence("openvpn")),
+        Ok(server) if answers(server, session) => Answer::Found(native("openvpn")),
         Ok(_) => Answer::NotMine,
         Err(answer) => answer,
     }

@@ -5,7 +5,7 @@
 //!       length        sum of the data's little-endian words, the last filled up with zeros
 //! ```
 
-use super::session;
+use super::native;
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, Evidence, Openings};
 
@@ -15,7 +15,7 @@ const MAX_FIRST: usize = 512;
 pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
     match [message(openings.client), message(openings.server)] {
         [Some(false), _] | [_, Some(false)] => Answer::NotMine,
-        [Some(true), Some(true)] => Answer::Found(session("radmin")),
+        [Some(true), Some(true)] => Answer::Found(native("radmin")),
         _ => Answer::NeedMore,
     }
 }
@@ -25,7 +25,7 @@ pub(in crate::sniff) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
     let ends = [openings.client, openings.server];
     let right = ends.iter().any(|o| message(o) == Some(true));
     let wrong = ends.iter().any(|o| message(o) == Some(false));
-    (right && !wrong).then(|| session("radmin"))
+    (right && !wrong).then(|| native("radmin"))
 }
 
 /// Whether the opening begins with a message; `None` where it is too short to tell.

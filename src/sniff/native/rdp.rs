@@ -3,7 +3,7 @@
 //!
 //! The cookie is the beginning of a user's name: it never leaves this file.
 
-use super::session;
+use super::native;
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, Evidence, Openings, State};
 
@@ -20,14 +20,14 @@ pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
         Read::Other => return Answer::NotMine,
     };
     match confirm(openings.server) {
-        Read::Whole((len, true)) => Answer::Inside(Some(session("rdp")), request, len),
-        Read::Whole((_, false)) => Answer::Found(session("rdp")),
+        Read::Whole((len, true)) => Answer::Inside(Some(native("rdp")), request, len),
+        Read::Whole((_, false)) => Answer::Found(native("rdp")),
         Read::Other => Answer::NotMine,
         Read::Short => {
             // A tap of one direction: what the client says next is a TLS handshake, or RDP itself.
             match openings.client.get(request..) {
-                Some([0x16, 3, ..]) => Answer::Inside(Some(session("rdp")), request, 0),
-                Some([_, _, ..]) if openings.server.is_empty() => Answer::Found(session("rdp")),
+                Some([0x16, 3, ..]) => Answer::Inside(Some(native("rdp")), request, 0),
+                Some([_, _, ..]) if openings.server.is_empty() => Answer::Found(native("rdp")),
                 _ => Answer::NeedMore,
             }
         }
@@ -35,7 +35,7 @@ pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
 }
 
 pub(in crate::sniff) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
-    matches!(request(openings.client), Read::Whole(_)).then(|| session("rdp"))
+    matches!(request(openings.client), Read::Whole(_)).then(|| native("rdp"))
 }
 
 /// RDPEUDP: the first datagram asks for a connection, and is filled up to the size that it proposes.
@@ -44,7 +44,7 @@ pub(in crate::sniff) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
 ///  ff ff ff ff | window | flags, bit 0 is SYN | first number, 32 bits | upstream MTU | downstream MTU | ... 00
 /// ```
 pub(in crate::sniff) fn step(_: &mut State, _from_client: bool, datagram: &[u8]) -> Answer {
-    if is_syn(datagram).unwrap_or(false) { Answer::Found(session("rdp")) } else { Answer::NotMine }
+    if is_syn(datagram).unwrap_or(false) { Answer::Found(native("rdp")) } else { Answer::NotMine }
 }
 
 enum Read<T> {

@@ -1,6 +1,6 @@
 //! Remote Framebuffer (RFC 6143), which every VNC speaks: `RFB 003.008` and a line feed, the server first.
 
-use super::session;
+use super::native;
 use crate::sniff::{Answer, Evidence, Openings};
 
 /// Section 7.1.1: twelve octets with three digits before the point and three behind it.
@@ -11,7 +11,7 @@ pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
     match lines {
         // On a tap of one direction, one of them alone is all there is: twelve octets are enough.
         [Some(false), _] | [_, Some(false)] => Answer::NotMine,
-        [Some(true), _] | [_, Some(true)] => Answer::Found(session("rfb")),
+        [Some(true), _] | [_, Some(true)] => Answer::Found(native("rfb")),
         [None, None] => Answer::NeedMore,
     }
 }

@@ -9,7 +9,7 @@
 //!        92 01 | .. 0a id 12 uuid ..                            RequestRelay (field 18): somebody connects
 //! ```
 
-use super::{presence, recall, remember, session};
+use super::{native, recall, remember};
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, Evidence, Openings, State};
 
@@ -42,7 +42,7 @@ pub(in crate::sniff) fn step(state: &mut State, _from_client: bool, datagram: &[
         _ => return Answer::NotMine,
     }
     if registered {
-        return Answer::Found(presence("rustdesk"));
+        return Answer::Found(native("rustdesk"));
     }
     state.word = remember(MARK, 1);
     Answer::NeedMore
@@ -60,15 +60,15 @@ pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
     };
     let Some((field, body)) = message(bytes) else { return Answer::NotMine };
     match field {
-        field::REQUEST_RELAY if has_uuid(body) => Answer::Found(session("rustdesk")),
+        field::REQUEST_RELAY if has_uuid(body) => Answer::Found(native("rustdesk")),
         field::PUNCH_HOLE_REQUEST | field::REGISTER_PK if has_id(body) => {
-            Answer::Found(presence("rustdesk"))
+            Answer::Found(native("rustdesk"))
         }
-        field::ONLINE_REQUEST if has_id(body) => Answer::Found(presence("rustdesk")),
+        field::ONLINE_REQUEST if has_id(body) => Answer::Found(native("rustdesk")),
         // A few octets: the answer must be of the same kind.
         field::TEST_NAT_REQUEST if body.is_empty() || body.first() == Some(&0x08) => {
             match answer(openings.server) {
-                Some(true) => Answer::Found(presence("rustdesk")),
+                Some(true) => Answer::Found(native("rustdesk")),
                 Some(false) => Answer::NotMine,
                 None => Answer::NeedMore,
             }

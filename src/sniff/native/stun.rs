@@ -1,7 +1,7 @@
 //! STUN (RFC 8489) and TURN (RFC 8656), over UDP and TCP: calls and shared screens of browsers begin with it. The vendor does
 //! not show in it.
 
-use super::presence;
+use super::native;
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, Evidence, Openings, State};
 
@@ -10,7 +10,7 @@ const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 pub(in crate::sniff) fn step(_: &mut State, _from_client: bool, datagram: &[u8]) -> Answer {
     match message(datagram) {
-        Some(Some(len)) if len == datagram.len() => Answer::Found(presence("stun")),
+        Some(Some(len)) if len == datagram.len() => Answer::Found(native("stun")),
         _ => Answer::NotMine,
     }
 }
@@ -21,9 +21,9 @@ pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
     for opening in [openings.client, openings.server] {
         let framed = opening.get(2..).map(message);
         match (message(opening), framed) {
-            (Some(Some(_)), _) => return Answer::Found(presence("stun")),
+            (Some(Some(_)), _) => return Answer::Found(native("stun")),
             (_, Some(Some(Some(len)))) if framed_length(opening) == Some(len) => {
-                return Answer::Found(presence("stun"));
+                return Answer::Found(native("stun"));
             }
             (None, _) | (_, None | Some(None)) => short = true,
             _ => return Answer::NotMine,

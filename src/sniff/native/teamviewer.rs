@@ -7,7 +7,7 @@
 //!  UDP           number | acknowledged | flow, 16 bits | 03, 04 or 0b | 17 24 | command | length, 16 bits | data
 //! ```
 
-use super::{presence, session};
+use super::native;
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, Evidence, Openings, State};
 
@@ -23,7 +23,7 @@ pub(in crate::sniff) fn sniff(openings: &Openings<'_>) -> Answer {
     match (client, server) {
         (Chain::Other, _) | (_, Chain::Other) => Answer::NotMine,
         (Chain::Two, _) | (_, Chain::Two) | (Chain::One, Chain::One) => {
-            Answer::Found(presence("teamviewer"))
+            Answer::Found(native("teamviewer"))
         }
         (Chain::One | Chain::Begun, Chain::One | Chain::Begun) => Answer::NeedMore,
     }
@@ -33,10 +33,9 @@ pub(in crate::sniff) const fn cut_short(_: &Openings<'_>) -> Option<Evidence> {
     None
 }
 
-/// Peer to peer is what a session is: relays are spoken to over TCP.
 pub(in crate::sniff) fn step(_: &mut State, _from_client: bool, datagram: &[u8]) -> Answer {
     if is_datagram(datagram).unwrap_or(false) {
-        Answer::Found(session("teamviewer"))
+        Answer::Found(native("teamviewer"))
     } else {
         Answer::NotMine
     }

@@ -1,6 +1,6 @@
 //! WireGuard, by the four messages of its white paper (section 5.4): a type, three zeros, and lengths that never vary.
 
-use super::{presence, recall, remember};
+use super::{native, recall, remember};
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, State};
 
@@ -22,7 +22,7 @@ pub(in crate::sniff) fn step(state: &mut State, _from_client: bool, datagram: &[
     let Some(weight) = weight(datagram) else { return Answer::NotMine };
     let seen = recall(state.word, MARK).unwrap_or(0) + weight;
     if seen >= ENOUGH {
-        return Answer::Found(presence("wireguard"));
+        return Answer::Found(native("wireguard"));
     }
     state.word = remember(MARK, seen);
     Answer::NeedMore

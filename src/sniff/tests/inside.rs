@@ -169,10 +169,9 @@ fn reply(openings: &Openings<'_>) -> Answer {
         begun if begun.len() < SERVER_HELLO.len() && SERVER_HELLO.starts_with(begun) => {
             Answer::NeedMore
         }
-        whole if whole.starts_with(SERVER_HELLO) => Answer::Found(Evidence::Native(Native {
-            protocol: "reply",
-            activity: Activity::Session,
-        })),
+        whole if whole.starts_with(SERVER_HELLO) => {
+            Answer::Found(Evidence::Native(Native { protocol: "reply" }))
+        }
         _ => Answer::NotMine,
     }
 }
