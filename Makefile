@@ -24,6 +24,9 @@ TEST_NEEDS := /usr/sbin/rsyslogd:rsyslog promtool:prometheus ip:iproute2 ss:ipro
 	systemd-analyze:systemd setpriv:util-linux
 FUZZ_NEEDS := c++:g++ python3:python3
 
+# Readers of messages that others wrote; a test without them is skipped, and says so.
+TEST_PYTHON := target/test-python
+
 .PHONY: build setup setup-test demo lint test-build test test-long conformance bench check install uninstall
 
 build: setup
@@ -35,6 +38,10 @@ setup:
 
 setup-test: setup
 	@$(call install_missing,$(TEST_NEEDS))
+	@cmp -s tests/sinks/requirements.txt $(TEST_PYTHON)/requirements.txt || { \
+		echo "installing: readers of messages (Python) into $(TEST_PYTHON)"; \
+		python3 -m venv $(TEST_PYTHON) && $(TEST_PYTHON)/bin/pip install -q --disable-pip-version-check \
+			-r tests/sinks/requirements.txt && cp tests/sinks/requirements.txt $(TEST_PYTHON)/; }
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 

@@ -409,7 +409,7 @@ pub(super) mod tests {
     fn report(raised: &Raised) -> &Report {
         match &raised.event.what {
             What::Finding(report) => report,
-            What::Heartbeat { .. } => panic!("no heartbeat comes from a case"),
+            What::Heartbeat { .. } | What::Audit { .. } => panic!("no case says that"),
         }
     }
 

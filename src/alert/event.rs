@@ -36,6 +36,18 @@ impl Event {
         match &self.what {
             What::Finding(report) => report.finding.id,
             What::Heartbeat { .. } => "heartbeat",
+            What::Audit { .. } => "audit",
+        }
+    }
+
+    /// One sentence for a person.
+    pub fn summary(&self) -> String {
+        match &self.what {
+            What::Finding(report) => report.summary(),
+            What::Heartbeat { .. } => format!("Sensor {} is alive", self.sensor.name),
+            What::Audit { audit } => {
+                format!("Sensor {}: {} ({})", self.sensor.name, audit.action, audit.outcome)
+            }
         }
     }
 }
@@ -49,6 +61,20 @@ pub enum What {
         /// Counters of the sensor by name: drops, shares.
         values: BTreeMap<&'static str, u64>,
     },
+    Audit {
+        audit: Audit,
+    },
+}
+
+/// What somebody did to the sensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// `reload` ...
+    pub action: &'static str,
+    /// `success` or `failure`.
+    pub outcome: &'static str,
+    /// For a person: what was refused, or on what it was done.
+    pub detail: Box<str>,
 }
 
 /// What a case says in one event.
@@ -76,7 +102,22 @@ pub struct Report {
     pub sightings: u64,
     pub opened: Time,
     pub last_seen: Time,
+    /// The flow that completed the condition: its ends are the event's.
+    pub flow: Option<Proof>,
     pub evidence: Vec<Proof>,
+}
+
+impl Report {
+    /// `Use of an unsanctioned service: Zendesk/acme (group support, 3 clients)`
+    fn summary(&self) -> String {
+        let tenant = self.tenant.as_deref().map(|t| format!("/{t}")).unwrap_or_default();
+        let least = if self.clients.exact { "" } else { "at least " };
+        let plural = if self.clients.count == 1 { "" } else { "s" };
+        format!(
+            "{}: {}{tenant} (group {}, {least}{} client{plural})",
+            self.finding.title, self.vendor.name, self.group, self.clients.count
+        )
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,6 +163,9 @@ pub struct Proof {
     pub time: Time,
     pub name: Box<str>,
     pub via: Box<str>,
+    /// `tcp` or `udp`.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub transport: Box<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<SocketAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,6 +185,7 @@ impl From<&FlowFacts<'_>> for Proof {
             time: facts.start,
             name: cut(facts.name, Self::MAX_NAME).into(),
             via: cut(facts.via, Self::MAX_NAME).into(),
+            transport: facts.transport.into(),
             client: facts.client,
             server: facts.server,
             community_id: facts.community_id.map(|id| cut(id, Self::MAX_NAME).into()),

@@ -181,6 +181,8 @@ pub struct FlowFacts<'a> {
     pub name: &'a str,
     /// How the name was seen: `sni`, `http`, `dns` ...
     pub via: &'a str,
+    /// `tcp` or `udp`.
+    pub transport: &'static str,
     pub client: Option<SocketAddr>,
     pub server: Option<SocketAddr>,
     pub community_id: Option<&'a str>,
@@ -309,6 +311,7 @@ pub(super) mod tests {
                     start: self.at,
                     name: &self.host,
                     via: "sni",
+                    transport: "tcp",
                     client: Some("10.20.0.7:50123".parse().unwrap()),
                     server: None,
                     community_id: None,

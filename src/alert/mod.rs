@@ -1,5 +1,6 @@
 //! What has to be said: findings, the cases that collect them, and the outbox that delivers them.
 
+mod attack;
 mod case;
 pub mod event;
 pub mod finding;

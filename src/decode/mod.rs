@@ -38,6 +38,15 @@ pub enum Transport {
     Udp,
 }
 
+impl Transport {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// The part of a TCP header that flows need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tcp {

@@ -552,6 +552,7 @@ impl Collector {
                 start: contact.start,
                 name: &contact.name.name,
                 via: contact.name.via.name(),
+                transport: ends.transport.name(),
                 client: end(ends.client),
                 server: end(ends.server),
                 community_id: community.as_deref(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::dns_line::DnsLine;
 use super::name::{Name, Via};
 use super::update::Sight;
-use crate::decode::{Endpoint, Transport};
+use crate::decode::Endpoint;
 use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::{ClientKind, Ech, community_id};
 use crate::policy::{Decision, Relation};
@@ -285,10 +285,7 @@ impl Record {
             part,
             start: ended.map(|(start, ..)| start),
             end: at,
-            transport: match self.ends.transport {
-                Transport::Tcp => "tcp",
-                Transport::Udp => "udp",
-            },
+            transport: self.ends.transport.name(),
             client: Place::from(self.ends.client),
             server: Place::from(self.ends.server),
             community_id: community_id(self.ends.client, self.ends.server, self.ends.transport),
@@ -420,6 +417,7 @@ pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<(
 mod tests {
     use super::*;
     use crate::decode::Address;
+    use crate::decode::Transport;
 
     fn record() -> Record {
         let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 80 };

@@ -194,6 +194,7 @@ impl Case {
             sightings: self.sightings,
             opened: self.opened,
             last_seen: self.last_seen,
+            flow: last.flow,
             evidence: self.evidence.clone(),
         };
         let value = match action {
@@ -252,6 +253,8 @@ struct Last {
     threshold: Box<str>,
     client: ClientName,
     engagement: Depth,
+    #[serde(default)]
+    flow: Option<Proof>,
 }
 
 impl Last {
@@ -275,6 +278,7 @@ impl Last {
                 active_minutes_today: seen.standing.active_minutes_today,
                 sent_bytes_today: seen.standing.sent_today,
             },
+            flow: Some(Proof::from(&seen.flow)),
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) const KIND: Kind = Kind { name: "file", build };
 /// Octets of one line: far above any event, whose lists are bounded.
 const MAX_LINE: usize = 1 << 20;
 
-fn build(fields: &mut Fields<'_>) -> Result<Built, Fault> {
+fn build(fields: &mut Fields<'_>, _: &'static Format) -> Result<Built, Fault> {
     let path = PathBuf::from(fields.text("path")?);
     Ok(Built { envelope: Box::new(Lines), sink: Box::new(Appended { path, file: None }) })
 }

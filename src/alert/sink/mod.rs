@@ -22,7 +22,7 @@ use crate::store::Stored;
 pub struct Kind {
     /// As the configuration names it.
     pub name: &'static str,
-    build: fn(&mut Fields<'_>) -> Result<Built, Fault>,
+    build: fn(&mut Fields<'_>, &'static Format) -> Result<Built, Fault>,
 }
 
 pub static SINKS: &[Kind] = &[file::KIND, syslog::KIND];
@@ -76,7 +76,7 @@ impl Configured {
         };
         let max_messages = fields.number_or("max_messages", 100_000, 1..=10_000_000)?;
         let days = fields.number_or("max_age_days", 7, 1..=3_650)?;
-        let built = (kind.build)(fields)?;
+        let built = (kind.build)(fields, format)?;
         fields.finish()?;
         Ok(Self {
             name,

@@ -20,10 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Of a host name (RFC 5424 section 6).
 const MAX_HOSTNAME: usize = 255;
 const MAX_MSGID: usize = 32;
+/// Of all fields before the message together.
+const MAX_HEAD: usize = 512;
 const LOCAL0: u8 = 16;
 
 /// Keys: `address` ("host:port", "[::1]:6514"), `ack_seconds` (10), `max_octets` of a message (8192).
-fn build(fields: &mut Fields<'_>) -> Result<Built, Fault> {
+fn build(fields: &mut Fields<'_>, format: &'static Format) -> Result<Built, Fault> {
     let address = fields.text("address")?;
     let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     if port.and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
@@ -31,8 +33,9 @@ fn build(fields: &mut Fields<'_>) -> Result<Built, Fault> {
         return Err(fields.fault("address", what, "write it as \"host:514\" or \"[::1]:514\""));
     }
     let seconds = fields.number_or("ack_seconds", 10, 0..=3_600)?;
-    // Receivers must take 480 octets (RFC 5424 section 6.1); the fixed part of an event needs 2048.
-    let max = fields.number_or("max_octets", 8_192, 2_048..=1_048_576)?;
+    // Receivers must take 480 octets (RFC 5424 section 6.1), but no format can say an event in so few.
+    let least = (format.least + MAX_HEAD) as i64;
+    let max = fields.number_or("max_octets", 8_192, least..=1_048_576)?;
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     let acknowledges_after = Duration::from_secs(seconds.unsigned_abs());
     Ok(Built {
@@ -141,7 +144,7 @@ mod tests {
     fn counts_octets_and_keeps_its_head_whatever_the_body() {
         let mut event = raised(5, 20).event;
         event.sensor.name = "sensor ä\n1".into();
-        for max in [2_048, 8_192] {
+        for max in [2_560, 8_192] {
             let frame = Rfc5424 { max, process: 7 }.wrap(&event, &json::FORMAT);
             let text = String::from_utf8(frame).unwrap();
             let (count, message) = text.split_once(' ').unwrap();

@@ -1,0 +1,230 @@
+//! Open Cybersecurity Schema Framework 1.8: a case is a Detection Finding (2004) that is created, updated and closed; heartbeat
+//! and audit have no class of their own and are Base Events.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde_json::{Value, json};
+
+use super::{Format, JSON, fit, pruned, to_line};
+use crate::alert::attack::Technique;
+use crate::alert::event::{Action, Event, Proof, Report, Sensor, What};
+use crate::alert::finding::{Finding, Severity};
+use crate::time::Time;
+
+pub(super) const FORMAT: Format = Format { name: "ocsf", media: JSON, least: 4_096, render };
+
+const VERSION: &str = "1.8.0";
+const DETECTION_FINDING: u32 = 2_004;
+const FINDINGS_CATEGORY: u32 = 2;
+
+fn render(event: &Event, max: usize) -> String {
+    fit(event, max, |event| to_line(&document(event)))
+}
+
+fn document(event: &Event) -> Value {
+    let mut document = match &event.what {
+        What::Finding(report) => finding(event, report),
+        What::Heartbeat { values } => base("heartbeat", json!({ "values": values })),
+        What::Audit { audit } => base(audit.action, json!({ "audit": audit })),
+    };
+    if let Value::Object(document) = &mut document {
+        document.insert("metadata".into(), metadata(event));
+        document.insert("time".into(), millis(event.time).into());
+        document.insert("message".into(), event.summary().into());
+        document.insert("severity_id".into(), severity(event.severity).into());
+        document.insert("severity".into(), caption(event.severity).into());
+    }
+    pruned(document).unwrap_or_default()
+}
+
+fn metadata(event: &Event) -> Value {
+    let Sensor { name, site, version, catalog, policy } = &event.sensor;
+    let correlation = match &event.what {
+        What::Finding(report) => Some(report.finding.uid),
+        What::Heartbeat { .. } | What::Audit { .. } => None,
+    };
+    let tags = [("catalog", catalog), ("policy", policy)];
+    let tags: Vec<Value> = tags
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    json!({
+        "version": VERSION,
+        "uid": event.id,
+        "correlation_uid": correlation,
+        "event_code": event.name(),
+        "is_truncated": event.truncated.then_some(true),
+        "product": { "name": "saastap", "vendor_name": "saastap", "version": version },
+        "reporter": { "name": name, "org": { "ou_name": site } },
+        "tags": tags,
+    })
+}
+
+fn finding(event: &Event, report: &Report) -> Value {
+    let (activity, name, status) = match report.finding.action {
+        Action::Create => (1, "Create", (1, "New")),
+        Action::Update => (2, "Update", (2, "In Progress")),
+        Action::Close => (3, "Close", (4, "Resolved")),
+    };
+    let instance = report.tenant.as_deref().map(|t| format!("{}/{t}", report.vendor.id));
+    let group = json!({ "name": report.group });
+    let flows = report
+        .flow
+        .iter()
+        .chain(report.evidence.iter().filter(|p| Some(*p) != report.flow.as_ref()));
+    json!({
+        "activity_id": activity,
+        "activity_name": name,
+        "category_uid": FINDINGS_CATEGORY,
+        "category_name": "Findings",
+        "class_uid": DETECTION_FINDING,
+        "class_name": "Detection Finding",
+        "type_uid": DETECTION_FINDING * 100 + activity,
+        "status_id": status.0,
+        "status": status.1,
+        "is_alert": true,
+        "count": report.sightings,
+        "start_time": millis(report.opened),
+        "end_time": millis(report.last_seen),
+        "finding_info": {
+            "uid": report.finding.uid,
+            "title": report.finding.title,
+            "desc": Finding::by_id(report.finding.id).map(|f| f.definition),
+            "types": [report.finding.id],
+            "first_seen_time": millis(report.opened),
+            "last_seen_time": millis(report.last_seen),
+            "data_sources": ["network tap"],
+            "analytic": {
+                "type_id": 1,
+                "type": "Rule",
+                "uid": report.finding.id,
+                "name": report.rule.as_deref().unwrap_or(report.finding.title),
+                "desc": report.threshold,
+                "version": event.sensor.policy,
+            },
+            "attacks": report.finding.attack.iter().map(|id| attack(id)).collect::<Vec<_>>(),
+        },
+        "evidences": flows.take(MAX_EVIDENCE).map(|p| evidence(p, report)).collect::<Vec<_>>(),
+        "resources": [{
+            "name": report.vendor.name,
+            "uid": instance.as_deref().unwrap_or(&report.vendor.id),
+            "type": report.vendor.category,
+        }],
+        "observables": observables(report),
+        "unmapped": {
+            "vendor": report.vendor,
+            "tenant": report.tenant,
+            "role": report.role,
+            "relation": report.relation,
+            "state": report.state,
+            "rule": report.rule,
+            "threshold": report.threshold,
+            "scope": report.scope,
+            "group": group,
+            "client": report.client,
+            "engagement": report.engagement,
+            "clients": { "count": report.clients.count, "exact": report.clients.exact },
+        },
+    })
+}
+
+/// As many as an event shows in every format.
+const MAX_EVIDENCE: usize = 5;
+
+fn base(activity: &str, unmapped: Value) -> Value {
+    json!({
+        "activity_id": 99,
+        "activity_name": activity,
+        "category_uid": 0,
+        "category_name": "Uncategorized",
+        "class_uid": 0,
+        "class_name": "Base Event",
+        "type_uid": 99,
+        "unmapped": unmapped,
+    })
+}
+
+fn evidence(proof: &Proof, report: &Report) -> Value {
+    let number = match &*proof.transport {
+        "tcp" => Some(6),
+        "udp" => Some(17),
+        _ => None,
+    };
+    let end = |end: Option<SocketAddr>| json!({ "ip": end.map(|e| e.ip()), "port": end.map(|e| e.port()) });
+    let mut client = end(proof.client);
+    if let Value::Object(client) = &mut client {
+        client.insert("uid".into(), (&*report.client.id).into());
+    }
+    let mut server = end(proof.server);
+    if let Value::Object(server) = &mut server {
+        let key = if is_host(&proof.name) { "hostname" } else { "name" };
+        server.insert(key.into(), (&*proof.name).into());
+        server.insert("svc_name".into(), (&*report.vendor.id).into());
+    }
+    let community = proof.community_id.as_deref();
+    json!({
+        "src_endpoint": client,
+        "dst_endpoint": server,
+        "connection_info": {
+            "direction_id": 0,
+            "protocol_num": number,
+            "protocol_name": proof.transport,
+            "community_uid": community,
+        },
+        "data": { "time": proof.time, "via": proof.via },
+    })
+}
+
+/// Clients of the case, whom a SIEM joins with other events.
+fn observables(report: &Report) -> Vec<Value> {
+    let of = |client: &str| match client.parse::<IpAddr>() {
+        Ok(_) => json!({ "type_id": 2, "type": "IP Address", "name": "client", "value": client }),
+        Err(_) => json!({ "type_id": 99, "type": "pseudonym", "name": "client", "value": client }),
+    };
+    report
+        .clients
+        .listed
+        .iter()
+        .filter(|client| &***client != "-")
+        .map(|client| of(client))
+        .collect()
+}
+
+fn attack(id: &str) -> Value {
+    let Some(technique) = Technique::by_id(id) else { return Value::Null };
+    let named = |t: &Technique| json!({ "uid": t.id, "name": t.name });
+    json!({
+        "tactic": { "uid": technique.tactic.0, "name": technique.tactic.1 },
+        "technique": Technique::by_id(technique.whole()).map(named),
+        "sub_technique": technique.is_part().then(|| named(technique)),
+        "version": "18",
+    })
+}
+
+fn is_host(name: &str) -> bool {
+    name.contains('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+const fn millis(time: Time) -> u64 {
+    time.nanos() / 1_000_000
+}
+
+const fn severity(severity: Severity) -> u8 {
+    match severity {
+        Severity::Informational => 1,
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+    }
+}
+
+const fn caption(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Informational => "Informational",
+        Severity::Low => "Low",
+        Severity::Medium => "Medium",
+        Severity::High => "High",
+    }
+}

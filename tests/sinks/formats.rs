@@ -1,0 +1,46 @@
+//! What every format says is read by programs that others wrote.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::sensing::Sensing;
+
+#[test]
+fn others_read_every_format() {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python3");
+    if !python.exists() {
+        println!("SKIPPED: {} is not there: run `make setup-test`", python.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |format: &str| folder.path().join(format);
+    let text: String = FORMATS
+        .iter()
+        .map(|format| {
+            let path = path(format);
+            let path = path.display();
+            format!("[[sink]]\nname='{format}'\nkind='file'\nformat='{format}'\npath='{path}'\n")
+        })
+        .collect();
+    let mut sensor = Sensing::new(&folder.path().join("a.db"), &text);
+    let mut sent: Vec<String> = (0..3).map(|n| sensor.raise(n)).collect();
+    sensor.wait("they are accepted", |s| s.iter().all(|s| s.delivered == 3));
+    sent.extend(sensor.close_cases());
+    let identity = sensor.cases.sensor().clone();
+    assert!(sensor.outbox.heartbeat(&identity, [("frames", 3)].into()));
+    sensor.wait("all are written", |s| s.iter().all(|s| s.delivered == 7));
+
+    let judge = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sinks/judge.py");
+    for format in FORMATS {
+        let judged =
+            Command::new(&python).arg(&judge).arg(format).arg(path(format)).output().unwrap();
+        let error = String::from_utf8_lossy(&judged.stderr);
+        assert!(judged.status.success(), "{format}: {error}");
+        let told = String::from_utf8(judged.stdout).unwrap();
+        let told: Vec<&str> = told.lines().collect();
+        assert_eq!(told[..6], sent, "{format}: {error}");
+        assert_eq!(told.len(), 7, "and the heartbeat");
+    }
+}
+
+const FORMATS: [&str; 5] = ["json", "ecs", "ocsf", "cef", "leef"];

@@ -1,0 +1,62 @@
+"""Reads a file of events in one format and prints the id of each.
+
+OCSF is checked against the published schema (ocsf-json-schema), CEF is read by pycef. No independent reader of LEEF is published
+for Python; it is read here by its description alone.
+"""
+
+import json
+import sys
+
+
+def from_json(line):
+    return json.loads(line)["event_id"]
+
+
+def from_ecs(line):
+    event = json.loads(line)
+    assert event["ecs"]["version"].startswith("9."), event
+    return event["event"]["id"]
+
+
+def from_ocsf(line):
+    event = json.loads(line)
+    version = event["metadata"]["version"]
+    if version not in SCHEMAS:
+        SCHEMAS[version] = OcsfJsonSchemaEmbedded(get_ocsf_schema(version))
+    schema = SCHEMAS[version]
+    name = {2004: "detection_finding", 0: "base_event"}[event["class_uid"]]
+    jsonschema.validate(event, schema.get_class_schema(name))
+    assert event["type_uid"] == event["class_uid"] * 100 + event["activity_id"], event
+    return event["metadata"]["uid"]
+
+
+def from_cef(line):
+    event = pycef.parse(line)
+    assert event["DeviceVendor"] == "saastap" and event["CEFVersion"] == "0", event
+    assert 0 <= int(event["Severity"]) <= 10, event
+    if event["DeviceEventClassID"] != "heartbeat":
+        assert event["dhost"] == "relay-1.net.anydesk.test" and event["src"] == "10.20.0.7", event
+        assert event["community_id"] == "1:3b04DeQ0E2U5k9jLZoqT3AO9K5U\\=", event
+        assert event["state"] == "unreviewed", event
+    return event["externalId"]
+
+
+def from_leef(line):
+    version, vendor, product, _, _, delimiter, rest = line.split("|", 6)
+    assert (version, vendor, product) == ("LEEF:2.0", "saastap", "saastap"), line
+    event = dict(pair.split("=", 1) for pair in rest.split(delimiter))
+    assert 1 <= int(event["sev"]) <= 10, event
+    return event["eventId"]
+
+
+SCHEMAS = {}
+name, path = sys.argv[1:]
+if name == "ocsf":
+    import jsonschema
+    from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+if name == "cef":
+    import pycef
+read = {"json": from_json, "ecs": from_ecs, "ocsf": from_ocsf, "cef": from_cef, "leef": from_leef}[name]
+with open(path, encoding="utf-8") as lines:
+    for line in lines:
+        print(read(line.rstrip("\n")))
