@@ -11,7 +11,7 @@ use crate::alert::event::{Action, Event, Proof, Report, Sensor, What};
 use crate::alert::finding::{Finding, Severity};
 use crate::time::Time;
 
-pub(super) const FORMAT: Format = Format { name: "ocsf", media: JSON, least: 4_096, render };
+pub(super) const FORMAT: Format = Format { name: "ocsf", media: JSON, least: 4_352, render };
 
 const VERSION: &str = "1.8.0";
 const DETECTION_FINDING: u32 = 2_004;
@@ -43,7 +43,8 @@ fn metadata(event: &Event) -> Value {
         What::Finding(report) => Some(report.finding.uid),
         What::Heartbeat { .. } | What::Audit { .. } => None,
     };
-    let tags = [("catalog", catalog), ("policy", policy)];
+    let site = site.as_deref().unwrap_or_default();
+    let tags = [("catalog", &**catalog), ("policy", &**policy), ("site", site)];
     let tags: Vec<Value> = tags
         .iter()
         .filter(|(_, value)| !value.is_empty())
@@ -56,7 +57,7 @@ fn metadata(event: &Event) -> Value {
         "event_code": event.name(),
         "is_truncated": event.truncated.then_some(true),
         "product": { "name": "saastap", "vendor_name": "saastap", "version": version },
-        "reporter": { "name": name, "org": { "ou_name": site } },
+        "reporter": { "name": name },
         "tags": tags,
     })
 }
