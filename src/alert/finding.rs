@@ -334,6 +334,7 @@ pub(super) mod tests {
             homepage: String::new(),
             tenant_visibility: TenantVisibility::Name,
             ordinary_inside: false,
+            file: "".into(),
         }
     }
 

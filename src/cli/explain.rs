@@ -1,4 +1,4 @@
-//! `saastap explain HOST...`: which signature claims a name, which lose, and why.
+//! `saastap explain NAME...`: which signature claims a name, an address or a fingerprint, which lose, and why.
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use crate::signature::{Catalog, Claim, Explanation};
 /// Octets of one line of input that are read; more is no host name, and what is beyond is skipped.
 const MAX_LINE: u64 = 4096;
 
-/// Tell which vendor host names, or a flow of a capture, belong to, by which signature, and why
+/// Tell which vendor host names, addresses, JA4 fingerprints, or a flow of a capture, belong to, by which signature, and why
 #[derive(clap::Args, Debug, Clone)]
 pub struct Args {
-    /// Host names; `-` reads them from standard input, one a line. With --flow: captures
+    /// Host names, addresses or JA4 fingerprints; `-` reads them from standard input, one a line. With --flow: captures
     #[arg(required = true, value_name = "HOST")]
     pub hosts: Vec<String>,
     /// The flow with this `id` in `saastap read --flows FILE`: what named it, and what followed from that

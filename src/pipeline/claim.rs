@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::name::{Name, Via};
-use crate::signature::{Catalog, Verdict};
+use crate::signature::{Catalog, Confidence, Verdict};
 use crate::sniff::{Evidence, PatternId};
 
 /// The claims on a flow that evidence as a whole makes, with what the line of the flow shows of it. `port` is the server's.
@@ -16,7 +16,12 @@ pub fn claims(catalog: &Catalog, evidence: &Evidence, port: u16) -> Vec<(Name, V
         Evidence::Tls(hello) => {
             let offered = hello.alpn.iter().map(AsRef::as_ref);
             let claim = |alpn: &str| Some(shown(Via::Alpn, alpn, catalog.alpn(alpn)?));
-            offered.filter_map(claim).take(1).collect()
+            let print = hello.ja4.as_deref().and_then(|print| {
+                let verdict = catalog.ja4(print)?;
+                let ambiguous = verdict.ambiguous || verdict.confidence == Confidence::Low;
+                Some(shown(Via::Ja4, print, Verdict { ambiguous, ..verdict }))
+            });
+            offered.filter_map(claim).take(1).chain(print).collect()
         }
         Evidence::Certificate(certificate) => {
             let verdict = catalog.certificate(certificate, port);

@@ -1,6 +1,8 @@
 //! The collector: takes the updates of all workers in one order, names the vendor, applies policy, counts usage and raises
 //! findings. Plain maps and no I/O; it alone writes what crosses flows.
 
+mod unnamed;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +10,8 @@ use std::time::Duration;
 use super::claim;
 use super::coverage::Seen;
 use super::domain_records::{DNS_RECORD, vendors_of_own};
-use super::judge::{Judged, Resolved, evidence, judge, resolve};
-use super::name::{Name, Via};
+use super::judge::{Judged, judge};
+use super::name::Name;
 use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
@@ -150,6 +152,7 @@ impl Collector {
             What::Counts(both) => {
                 self.name_by_dns(&mut record, (at.minus(FIRST_REPORT), at), at);
                 self.name_by_memory(&mut record, both.2, at);
+                self.name_by_address(&mut record, at);
                 self.count(&mut record, &both.1, at);
                 self.keep(worker, slot, record);
             }
@@ -351,45 +354,6 @@ impl Collector {
         }
     }
 
-    /// A flow without a name of its own has the one under which its client, or else anybody, asked for its server.
-    /// It began between two times.
-    fn name_by_dns(&mut self, record: &mut Record, (began, until): (Time, Time), at: Time) {
-        if !record.wants_dns() {
-            return;
-        }
-        let ends = record.ends;
-        let server = ends.server.ip.ip();
-        let client = ends.client.ip.ip();
-        let candidates = self.names.of_flow_within(client, server, began, until);
-        let Some(candidates) = candidates else { return };
-        match resolve(&self.now_in_force, &self.names, candidates, at) {
-            Resolved::Decided(candidate, judged) => {
-                let name = record.name(Via::Dns, &candidate.name, self.keep_lines);
-                if self.keep_lines {
-                    record.chain = evidence(&candidate, server);
-                }
-                self.named(record, ends, name, judged, at);
-            }
-            Resolved::Ambiguous(names) if self.keep_lines => record.candidates = names,
-            Resolved::Ambiguous(_) => {}
-        }
-    }
-
-    /// A flow older than the capture, which nothing else names, is what earlier flows between its ends were.
-    fn name_by_memory(&mut self, record: &mut Record, sight: Sight, at: Time) {
-        let ends = record.ends;
-        if record.is_named() || sight != Sight::MidStream || ends.transport != Transport::Tcp {
-            return;
-        }
-        let Some(name) = self.remembered.name(self.place(ends), at) else { return };
-        // Another catalogue or policy may know the name no longer.
-        let Some(mut judged) = judge(&self.now_in_force, &self.names, &name, at) else { return };
-        judged.verdict.confidence = Confidence::Low;
-        let name = record.name(Via::Remembered, &name, self.keep_lines);
-        self.named(record, ends, name, Some(judged), at);
-        self.remembered.used();
-    }
-
     fn place(&self, ends: Ends) -> Place {
         let (client, server) = (ends.client.ip.ip(), ends.server.ip.ip());
         self.identity.place(client, server, ends.server.port)
@@ -412,6 +376,7 @@ impl Collector {
         if ended.sight != Sight::Empty {
             self.name_by_dns(record, (ended.start, ended.start), ended.last);
             self.name_by_memory(record, ended.sight, ended.last);
+            self.name_by_address(record, ended.last);
         }
         self.count(record, &ended.delta, ended.last);
         let seen = if record.is_named() {
@@ -558,38 +523,11 @@ impl Collector {
                 community_id: community.as_deref(),
             },
         };
-        self.cases.see(&sighting, &mut self.raised);
+        if !contact.is_hint() {
+            self.cases.see(&sighting, &mut self.raised);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::decode::{Address, Transport};
-    use crate::export::Metrics;
-    use crate::flow::Tally;
-    use crate::pipeline::offline;
-
-    #[test]
-    fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
-        let config = Config::default();
-        let rules = Arc::new(InForce::new(Rules::load(&config).unwrap()));
-        let metrics = Metrics::new(&config.metrics).unwrap();
-        let mut collector = offline::collector(&config, rules, &metrics, [7; 32], false).unwrap();
-        let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 9 };
-        let ends = Ends { client: end, server: end, transport: Transport::Udp };
-        let sent = Tally { bytes: 1_000, packets: 1, spoken: 1 };
-        for generation in 0..2 {
-            let what =
-                What::Counts(Box::new((ends, Delta { sent, ..Delta::default() }, Sight::Pending)));
-            let at = Time::from_secs(1);
-            let ordinal = u64::from(generation);
-            collector.take(0, Update { ordinal, at, slot: 3, generation, id: ordinal, what });
-        }
-        let rows = collector.seen.visibility_rows();
-        assert_eq!(rows.len(), 1, "what the second flow sent is pending: {rows:?}");
-        assert_eq!(rows[0].visibility, Visibility::Overload);
-        assert_eq!((rows[0].share.flows, rows[0].share.bytes), (1, 1_000));
-    }
-}
+mod tests;

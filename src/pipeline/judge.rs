@@ -27,6 +27,9 @@ pub enum Resolved {
     Ambiguous(Vec<Arc<str>>),
 }
 
+/// The signature of a name that `[own] names` declares.
+pub const OWN_NAMES: &str = "own.names";
+
 /// Whose `host` is; `None` where no signature matches it, nor a name that it leads to.
 pub fn judge(rules: &Rules, names: &Names, host: &str, at: Time) -> Option<Judged> {
     if let Some((vendor, tenant)) = rules.policy.own_name(host)
@@ -40,7 +43,7 @@ pub fn judge(rules: &Rules, names: &Names, host: &str, at: Time) -> Option<Judge
             ambiguous: true,
             agent: false,
             confidence: Confidence::High,
-            signature: Arc::from("own.names"),
+            signature: Arc::from(OWN_NAMES),
         };
         return Some(Judged { verdict, relation: Relation::Own, chain: Vec::new() });
     }

@@ -29,6 +29,8 @@ pub enum Via {
     Alpn,
     /// or by a sniffer that knows it.
     Native,
+    /// How its client says hello; programs share TLS libraries.
+    Ja4,
     /// An answer that gave the client the server's address.
     Dns,
     Smtp,
@@ -52,6 +54,7 @@ impl Via {
             Self::Payload => "payload",
             Self::Alpn => "alpn",
             Self::Native => "native",
+            Self::Ja4 => "ja4",
             Self::Dns => "dns",
             Self::Smtp => "smtp",
             Self::Certificate => "certificate",
@@ -85,7 +88,7 @@ impl Via {
             Self::DnsQuery => 0,
             Self::Address => 1,
             Self::Remembered => 2,
-            Self::Payload | Self::Alpn | Self::Native => 3,
+            Self::Payload | Self::Alpn | Self::Native | Self::Ja4 => 3,
             Self::Dns => 4,
             Self::Smtp | Self::Certificate | Self::HttpResponse => 5,
             Self::Socks | Self::ProxyProtocol | Self::HttpHost => 6,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::dns_line::DnsLine;
+use super::judge::OWN_NAMES;
 use super::name::{Name, Via};
 use super::update::Sight;
 use crate::decode::Endpoint;
@@ -39,11 +40,14 @@ pub struct Record {
     /// Lines already printed of a long DNS flow.
     parts: u32,
     pub contact: Option<Contact>,
-    /// DNS was asked for its name.
+    /// DNS was asked for its name, and the catalogue whose its server's address is.
     asked_dns: bool,
+    asked_address: bool,
     /// For its line alone: how DNS led to its address, or the names that it may have.
     pub chain: Vec<Arc<str>>,
     pub candidates: Vec<Arc<str>>,
+    /// Its server's address has names of several owners.
+    pub is_shared: bool,
     /// Its client is none of those whose use is counted.
     pub left_out: Option<Visibility>,
     /// What is known of it beside its name: that it is a tunnel, encrypted DNS, what every network needs.
@@ -80,6 +84,12 @@ pub struct Contact {
 }
 
 impl Contact {
+    /// What it rests on is hardly certain: it counts, and raises nothing by itself.
+    pub fn is_hint(&self) -> bool {
+        self.verdict.confidence == Confidence::Low
+            && matches!(self.name.via, Via::Address | Via::Ja4)
+    }
+
     /// What must be the same for two flows to belong to one owner: vendor, tenant and role.
     pub fn owner(&self) -> String {
         let Verdict { vendor, tenant, role, .. } = &self.verdict;
@@ -113,8 +123,10 @@ impl Record {
             parts: 0,
             contact: None,
             asked_dns: false,
+            asked_address: false,
             chain: Vec::new(),
             candidates: Vec::new(),
+            is_shared: false,
             left_out: None,
             hint: None,
             candidate: None,
@@ -239,6 +251,14 @@ impl Record {
         first && !self.is_named() && self.hint != Some(Visibility::Infrastructure)
     }
 
+    /// Whether the range of its server's address may name it, asked once and last. Where DNS has several owners' names for the
+    /// address, it is shared, and nobody's evidence.
+    pub fn wants_address(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.asked_address, true);
+        let shared = self.is_shared;
+        first && !shared && !self.is_named() && self.hint != Some(Visibility::Infrastructure)
+    }
+
     /// How the octets of a named flow count in visibility.
     pub fn named_as(&self) -> Visibility {
         match self.left_out {
@@ -259,6 +279,7 @@ impl Record {
         match sight {
             Sight::MidStream => Visibility::MidStream,
             Sight::Incomplete => Visibility::Incomplete,
+            Sight::QuicSealed => Visibility::QuicSealed,
             Sight::Empty => Visibility::Empty,
             Sight::Pending | Sight::Read | Sight::Foreign => Visibility::NotTls,
         }
@@ -302,6 +323,10 @@ impl Record {
             role: contact.map(|c| c.verdict.role.name()),
             via: contact.map(|c| c.name.via),
             signature: contact.map(|c| c.verdict.signature.clone()),
+            // What the configuration declares stands in no file of the catalogue.
+            file: contact
+                .filter(|c| *c.verdict.signature != *OWN_NAMES)
+                .map(|c| c.verdict.vendor.file.clone()),
             confidence: contact.map(|c| c.verdict.confidence),
             chain: match contact {
                 Some(contact) if contact.name.via != Via::Dns => contact.chain.clone(),
@@ -358,6 +383,9 @@ pub struct FlowLine {
     pub via: Option<Via>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<Arc<str>>,
+    /// The file of the signature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
     /// How DNS led to the name that the signature knows: the question, CNAMEs, and the address where that gave the name.

@@ -61,6 +61,8 @@ pub enum Sight {
     MidStream,
     /// The openings were cut off, too long or given up.
     Incomplete,
+    /// QUIC, of which no packet could be opened.
+    QuicSealed,
     /// Nothing that any sniffer knows.
     Foreign,
     /// It never carried payload.

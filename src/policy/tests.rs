@@ -20,6 +20,7 @@ fn vendor(
         homepage: String::new(),
         tenant_visibility: visible,
         ordinary_inside: false,
+        file: "".into(),
     })
 }
 

@@ -49,6 +49,7 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
     let matches: Vec<Match> = sheet.matches.iter().filter_map(|row| checker.row(row)).collect();
     let examples = checker.examples(&sheet, &matches);
     let tenant_visibility = checker.visibility(&sheet, &matches);
+    let file: Arc<str> = text.file.into();
     let vendor = Vendor {
         id: sheet.id.into_inner().into(),
         name: sheet.name.into_inner().into(),
@@ -57,8 +58,8 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
         homepage: sheet.homepage.into_inner(),
         tenant_visibility,
         ordinary_inside: sheet.ordinary_inside.is_some_and(Spanned::into_inner),
+        file: file.clone(),
     };
-    let file = text.file.into();
     Some(Entry { vendor: Arc::new(vendor), file, matches, examples, own: text.own })
 }
 

@@ -58,6 +58,7 @@ impl Lost {
 }
 
 impl Catalog {
+    /// Explains a host name, an address or a JA4 fingerprint.
     pub fn explain(&self, host: &str) -> Explanation {
         let mut explained = Explanation {
             host: host.to_owned(),
@@ -66,6 +67,18 @@ impl Catalog {
             no_tenant: None,
             losers: Vec::new(),
         };
+        let address = host.parse().ok();
+        let place = match address {
+            Some(address) => self.range(address),
+            None => self.fingerprint(host),
+        };
+        if let Some((entry, rule)) = place.and_then(|place| self.rule(place)) {
+            explained.winner = Some(Claim::new(entry, rule));
+            explained.verdict = place.and_then(|place| self.plain(place));
+        }
+        if address.is_some() || explained.winner.is_some() {
+            return explained;
+        }
         let Some(name) = Name::new(host) else { return explained };
         let mut losers: Vec<(Place, Lost)> = Vec::new();
         for hit in self.domains().all(&name) {
@@ -152,6 +165,41 @@ mod tests {
         let explained = catalog.explain("www.zendesk.com");
         assert_eq!(explained.no_tenant, Some(NoTenant::Generic));
         assert_eq!(explained.winner.map(|c| c.line), Some(7));
+    }
+
+    #[test]
+    fn addresses_and_fingerprints_are_explained_by_their_range_and_text() {
+        let rule = |rule: &str, example: &str| {
+            let rest = "role = \"relay\"\nconfidence = \"low\"\nsource = \"here\"";
+            format!(
+                "[[match]]\n{rule}\n{rest}\n[[example]]\n{example}\nexpect = {{ role = \"relay\" }}\n"
+            )
+        };
+        let print = "t13d1516h2_8daaf6152771_b186095e22b6";
+        let ja4 = format!("ja4 = \"{print}\"");
+        let ranges = ["192.0.2.0/24", "192.0.2.64/26"].map(|range| {
+            rule(
+                &format!("cidr = \"{range}\""),
+                &format!("address = \"{}\"", &range[..range.len() - 3]),
+            )
+        });
+        let text = [sheet("rival", "rival.example"), ranges.concat(), rule(&ja4, &ja4)].concat();
+        let catalog = Catalog::load_texts(&[("helpdesk/rival.toml", &text)])
+            .unwrap_or_else(|faults| panic!("{faults}"));
+        for (asked, signature) in [
+            ("192.0.2.7", Some("192.0.2.0/24")),
+            ("192.0.2.70", Some("192.0.2.64/26")),
+            ("::ffff:192.0.2.70", Some("192.0.2.64/26")),
+            (print, Some(print)),
+            ("192.0.3.1", None),
+            ("2001:db8::1", None),
+            ("t13d1516h2_8daaf6152771_b186095e22b7", None),
+        ] {
+            let explained = catalog.explain(asked);
+            assert_eq!(explained.winner.as_ref().map(|claim| &*claim.signature), signature);
+            assert_eq!(explained.verdict.is_some(), signature.is_some(), "{asked}");
+            assert!(explained.losers.is_empty());
+        }
     }
 
     #[test]

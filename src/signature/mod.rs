@@ -161,6 +161,8 @@ pub struct Vendor {
     pub tenant_visibility: TenantVisibility,
     /// Every network is administered with it: a contact between two ends inside is no alert of remote assistance.
     pub ordinary_inside: bool,
+    /// Its signature file: `signatures/helpdesk/zendesk.toml` of the shipped ones, the path of one's own.
+    pub file: Arc<str>,
 }
 
 impl Vendor {

@@ -152,16 +152,24 @@ impl Catalog {
 
     /// Whose address range it is: the narrowest. Always of low confidence.
     pub fn address(&self, address: IpAddr) -> Option<Verdict> {
-        let tables = self.others();
-        tables.lengths.iter().find_map(|len| {
-            let net = IpNet::new(address, *len).ok()?.trunc();
-            self.plain(*tables.ranges.get(&net)?)
-        })
+        self.plain(self.range(address)?)
     }
 
     /// Whose client has this JA4 fingerprint.
     pub fn ja4(&self, fingerprint: &str) -> Option<Verdict> {
-        self.plain(*self.others().ja4.get(fingerprint)?)
+        self.plain(self.fingerprint(fingerprint)?)
+    }
+
+    /// The narrowest range that holds an address.
+    pub(super) fn range(&self, address: IpAddr) -> Option<Place> {
+        let tables = self.others();
+        let address = address.to_canonical();
+        let nets = tables.lengths.iter().filter_map(|len| IpNet::new(address, *len).ok());
+        nets.filter_map(|net| tables.ranges.get(&net.trunc())).next().copied()
+    }
+
+    pub(super) fn fingerprint(&self, fingerprint: &str) -> Option<Place> {
+        self.others().ja4.get(fingerprint).copied()
     }
 
     fn by_certificate(&self, certificate: &Certificate, port: u16) -> Option<Verdict> {
@@ -200,7 +208,7 @@ impl Catalog {
         self.plain(place)
     }
 
-    fn plain(&self, place: Place) -> Option<Verdict> {
+    pub(super) fn plain(&self, place: Place) -> Option<Verdict> {
         let (entry, rule) = self.rule(place)?;
         Some(Found { entry, rule, reading: rule.plain() }.verdict())
     }

@@ -84,6 +84,11 @@ impl Progress {
         self.state.tried > 0 || self.state.dtls || self.state.kept.is_some()
     }
 
+    /// Over datagrams: packets of QUIC were seen, and none of a client was opened.
+    pub const fn is_sealed(&self) -> bool {
+        self.state.tried > 0 && self.state.kept.is_none()
+    }
+
     /// The flow ends, or its time or room for sniffing does: what is certain of bytes that were cut short. `More` is never
     /// answered. Over datagrams `openings` are empty.
     pub fn end(&mut self, openings: &Openings<'_>, out: &mut dyn FnMut(Evidence)) -> Wants {

@@ -18,6 +18,8 @@ pub enum Visibility {
     MidStream,
     /// The beginning was cut off, too long, or given up.
     Incomplete,
+    /// QUIC whose first packets could not be opened: cut by the snaplen, of an unknown version, or not all there.
+    QuicSealed,
     EncryptedDns,
     /// Name service, address assignment, time, address discovery: what every network needs.
     Infrastructure,
@@ -36,13 +38,14 @@ pub enum Visibility {
 }
 
 impl Visibility {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Named,
         Self::UnknownName,
         Self::Ech,
         Self::NoSni,
         Self::MidStream,
         Self::Incomplete,
+        Self::QuicSealed,
         Self::EncryptedDns,
         Self::Infrastructure,
         Self::Empty,
@@ -61,6 +64,7 @@ impl Visibility {
             Self::NoSni => "no_sni",
             Self::MidStream => "mid_stream",
             Self::Incomplete => "incomplete",
+            Self::QuicSealed => "quic_sealed",
             Self::EncryptedDns => "encrypted_dns",
             Self::Infrastructure => "infrastructure",
             Self::Empty => "empty",
@@ -130,6 +134,6 @@ mod tests {
             let text = serde_json::to_string(&visibility).unwrap();
             assert_eq!(text, format!("\"{}\"", visibility.name()));
         }
-        assert_eq!(shares.all(), Share { flows: 105, bytes: 1_050 });
+        assert_eq!(shares.all(), Share { flows: 120, bytes: 1_200 });
     }
 }

@@ -77,6 +77,7 @@ impl<O: Outlet> Worker<O> {
         let progress = &mut flow.progress.progress;
         progress.counts(|row| self.answers.add(row, 1));
         let (waits, octets) = (progress.is_waiting(), progress.octets());
+        let sealed = progress.is_sealed();
         if progress.is_swapped() && flow.swap_ends() {
             flow.progress.progress.swap_sides();
         }
@@ -93,7 +94,9 @@ impl<O: Outlet> Worker<O> {
             }
             Wants::More => {}
             Wants::Met => self.close(slot, Sight::Read),
-            Wants::Nothing if waits => self.close(slot, Sight::Incomplete),
+            Wants::Nothing if waits => {
+                self.close(slot, if sealed { Sight::QuicSealed } else { Sight::Incomplete })
+            }
             Wants::Nothing => self.close(slot, Sight::Foreign),
         }
     }
@@ -148,6 +151,7 @@ impl<O: Outlet> Worker<O> {
         if !self.table.flow(slot).is_some_and(Flow::is_looked_at) {
             return;
         }
+        let sealed = self.table.flow(slot).is_some_and(|flow| flow.progress.progress.is_sealed());
         self.sniff(slot, true);
         self.emit_found(slot);
         let Some(flow) = self.table.flow(slot) else { return };
@@ -156,6 +160,7 @@ impl<O: Outlet> Worker<O> {
         let sight = match sight {
             _ if empty => Sight::Empty,
             _ if mid => Sight::MidStream,
+            _ if sealed => Sight::QuicSealed,
             sight => sight,
         };
         self.close(slot, sight);

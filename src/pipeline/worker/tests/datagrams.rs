@@ -76,10 +76,15 @@ fn half_a_hello_is_given_up_in_time_and_tells_what_is_certain() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_incomplete_and_what_is_not_quic_costs_nothing() {
+fn what_cannot_be_opened_is_sealed_and_what_is_not_quic_costs_nothing() {
     let server = Seal { side: b"server in", ..Seal::first(V1, DCID) }.initial(&[1], 1200);
+    let cut = &hello_in_two()[0][..700];
+    let mut unknown = hello_in_two().remove(0);
+    unknown[1..5].copy_from_slice(&[0xfa, 0xce, 0xb0, 0x77]);
     for (payload, sees) in [
-        (&server[..], Sight::Incomplete),
+        (&server[..], Sight::QuicSealed),
+        (cut, Sight::QuicSealed),
+        (&unknown, Sight::QuicSealed),
         (&[0xc0; 1200], Sight::Foreign),
         (&[0x40; 1200], Sight::Foreign),
     ] {

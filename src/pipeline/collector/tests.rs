@@ -1,0 +1,196 @@
+//! What the collector makes of what workers tell: names of flows that have none, legs of proxies, ends that were never told.
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Config;
+use crate::decode::{Address, Transport};
+use crate::export::Metrics;
+use crate::flow::{End, Tally};
+use crate::pipeline::name::Via;
+use crate::pipeline::offline;
+use crate::sniff::dns::{DnsFlags, Section, rtype};
+use crate::sniff::{ClientHello, DnsAnswer, HttpRequest};
+
+/// A vendor that shows itself by a name, an address range and a fingerprint.
+const SHEET: &str = r#"id = "tool"
+name = "Tool"
+categories = ["remote-assistance"]
+deployment = "cloud"
+homepage = "https://tool.example"
+[[match]]
+domain = "tool.example"
+role = "relay"
+source = "here"
+[[match]]
+cidr = "192.0.2.0/24"
+role = "relay"
+confidence = "low"
+source = "here"
+[[match]]
+ja4 = "t13d1516h2_8daaf6152771_b186095e22b6"
+role = "relay"
+confidence = "low"
+source = "here"
+[[example]]
+host = "tool.example"
+expect = { role = "relay" }
+[[example]]
+host = "nottool.example"
+expect = "none"
+[[example]]
+address = "192.0.2.1"
+expect = { role = "relay" }
+[[example]]
+ja4 = "t13d1516h2_8daaf6152771_b186095e22b6"
+expect = { role = "relay" }
+"#;
+
+/// The collector of a configuration, told flow by flow.
+struct Desk {
+    collector: Collector,
+    told: u64,
+    at: Time,
+    _dir: TempDir,
+}
+
+impl Desk {
+    fn new(config: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("tool.toml"), SHEET).unwrap();
+        let text = format!("[signatures]\ndirs = ['{}']\n{config}", dir.path().display());
+        let config = Config::parse("x.toml", text).unwrap();
+        let rules = Arc::new(InForce::new(Rules::load(&config).unwrap()));
+        let metrics = Metrics::new(&config.metrics).unwrap();
+        let collector = offline::collector(&config, rules, &metrics, [7; 32], true).unwrap();
+        Self { collector, told: 0, at: Time::from_secs(1_700_000_000), _dir: dir }
+    }
+
+    /// A TCP flow of 1,000 octets of payload that showed this evidence, and ended; its line.
+    fn flow(&mut self, client: [u8; 4], server: [u8; 4], evidence: Option<Evidence>) -> FlowLine {
+        let end = |ip, port| Endpoint { ip: Address::v4(ip), port };
+        let (client, server) = (end(client, 40_000), end(server, 443));
+        let ends = Ends { client, server, transport: Transport::Tcp };
+        self.told += 1;
+        self.at = self.at.plus_secs(1);
+        let (id, at) = (self.told, self.at);
+        let generation = u32::try_from(id).unwrap();
+        let sight = if evidence.is_some() { Sight::Read } else { Sight::Foreign };
+        let delta = Delta {
+            sent: Tally { bytes: 1_000, packets: 2, spoken: 1 },
+            minute: 1,
+            ..Delta::default()
+        };
+        let ended = Ended { ends, delta, start: at, last: at, end: End::Closed, sight };
+        let evidence = evidence.map(|evidence| What::Evidence(Box::new((ends, evidence))));
+        for what in evidence.into_iter().chain([What::Ended(Box::new(ended))]) {
+            self.collector.take(0, Update { ordinal: id, at, slot: 0, generation, id, what });
+        }
+        self.collector.lines.pop().unwrap()
+    }
+
+    /// A client learns by DNS that a name is at an address.
+    fn resolve(&mut self, client: [u8; 4], name: &str, address: [u8; 4]) {
+        let answer = DnsAnswer {
+            section: Section::Answer,
+            name: name.into(),
+            rtype: rtype::A,
+            ttl: 300,
+            data: "".into(),
+            address: Some(address.into()),
+            service: None,
+        };
+        let flags = DnsFlags { recursion_desired: true, ..DnsFlags::default() };
+        let message = DnsMessage {
+            response: true,
+            flags,
+            question: name.into(),
+            answers: vec![answer],
+            ..DnsMessage::default()
+        };
+        self.flow(client, [10, 0, 0, 53], Some(Evidence::Dns(message)));
+    }
+
+    fn findings(&self) -> usize {
+        self.collector.raised.len()
+    }
+}
+
+fn request(host: &str) -> Option<Evidence> {
+    Some(Evidence::Http(HttpRequest { host: Some(host.into()), ..HttpRequest::default() }))
+}
+
+fn seen(line: &FlowLine) -> (Option<&str>, Option<Via>, Option<Visibility>) {
+    (line.vendor.as_deref(), line.via, line.visibility)
+}
+
+const CLIENT: [u8; 4] = [10, 0, 0, 5];
+const TOOL: [u8; 4] = [192, 0, 2, 7];
+const ELSEWHERE: [u8; 4] = [203, 0, 113, 7];
+
+#[test]
+fn the_range_of_an_address_names_what_nothing_else_names_and_raises_nothing() {
+    let mut desk = Desk::new("");
+    let line = desk.flow(CLIENT, TOOL, None);
+    assert_eq!(seen(&line), (Some("tool"), Some(Via::Address), Some(Visibility::Named)));
+    assert_eq!(line.confidence, Some(Confidence::Low));
+    assert_eq!(line.signature.as_deref(), Some("cidr 192.0.2.0/24"));
+    assert!(line.file.as_deref().unwrap().ends_with("tool.toml"));
+    assert_eq!((desk.collector.inventory.len(), desk.findings()), (1, 0));
+    let line = desk.flow(CLIENT, ELSEWHERE, None);
+    assert_eq!(seen(&line), (None, None, Some(Visibility::NotTls)));
+    // A name decides, be it nobody's.
+    let line = desk.flow(CLIENT, TOOL, request("www.shop.example"));
+    assert_eq!(seen(&line), (None, None, Some(Visibility::UnknownName)));
+    let line = desk.flow(CLIENT, ELSEWHERE, request("tool.example"));
+    assert_eq!(seen(&line).1, Some(Via::HttpHost));
+    assert!(desk.findings() > 0, "by its name it raises what it should");
+}
+
+#[test]
+fn an_address_that_dns_knows_by_name_is_not_judged_by_its_range() {
+    let mut desk = Desk::new("");
+    desk.resolve(CLIENT, "www.shop.example", TOOL);
+    let line = desk.flow(CLIENT, TOOL, None);
+    assert_eq!(seen(&line), (None, None, Some(Visibility::UnknownName)));
+    desk.resolve(CLIENT, "www.news.example", TOOL);
+    let line = desk.flow(CLIENT, TOOL, None);
+    assert_eq!(seen(&line), (None, None, Some(Visibility::NotTls)), "it is shared");
+    assert_eq!(line.candidates.len(), 2);
+}
+
+#[test]
+fn a_fingerprint_helps_where_the_name_is_nobodys_and_raises_nothing() {
+    let mut desk = Desk::new("");
+    let hello = |sni: &str| {
+        let ja4 = Some("t13d1516h2_8daaf6152771_b186095e22b6".into());
+        Some(Evidence::Tls(ClientHello { sni: Some(sni.into()), ja4, ..ClientHello::default() }))
+    };
+    let line = desk.flow(CLIENT, ELSEWHERE, hello("host.shop.example"));
+    assert_eq!(seen(&line), (Some("tool"), Some(Via::Ja4), Some(Visibility::Named)));
+    assert_eq!(desk.findings(), 0);
+    let line = desk.flow(CLIENT, ELSEWHERE, hello("acme.zendesk.com"));
+    assert_eq!(seen(&line).0, Some("zendesk"));
+    let line = desk.flow(CLIENT, ELSEWHERE, hello("tool.example"));
+    assert_eq!(seen(&line).1, Some(Via::TlsSni));
+    assert!(desk.findings() > 0);
+}
+
+#[test]
+fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
+    let mut collector = Desk::new("").collector;
+    let end = Endpoint { ip: Address::v4([203, 0, 113, 1]), port: 9 };
+    let ends = Ends { client: end, server: end, transport: Transport::Udp };
+    let sent = Tally { bytes: 1_000, packets: 1, spoken: 1 };
+    for generation in 0..2 {
+        let what =
+            What::Counts(Box::new((ends, Delta { sent, ..Delta::default() }, Sight::Pending)));
+        let at = Time::from_secs(1);
+        let ordinal = u64::from(generation);
+        collector.take(0, Update { ordinal, at, slot: 3, generation, id: ordinal, what });
+    }
+    let rows = collector.seen.visibility_rows();
+    assert_eq!(rows.len(), 1, "what the second flow sent is pending: {rows:?}");
+    assert_eq!(rows[0].visibility, Visibility::Overload);
+    assert_eq!((rows[0].share.flows, rows[0].share.bytes), (1, 1_000));
+}
