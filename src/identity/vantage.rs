@@ -68,6 +68,11 @@ impl VantageKind {
         matches!(self, Self::Scanner | Self::Guest)
     }
 
+    /// What is said to such a server is meant for others behind it: its address says nothing of them.
+    pub const fn passes_on(self) -> bool {
+        matches!(self, Self::Proxy | Self::TlsInspector)
+    }
+
     /// What such a client does was counted on its inner leg already: it belongs into visibility, not into usage.
     pub const fn is_second_leg(self) -> bool {
         matches!(self, Self::Proxy | Self::Nat)

@@ -150,9 +150,8 @@ impl Collector {
                 self.keep(worker, slot, record);
             }
             What::Counts(both) => {
-                self.name_by_dns(&mut record, (at.minus(FIRST_REPORT), at), at);
-                self.name_by_memory(&mut record, both.2, at);
-                self.name_by_address(&mut record, at);
+                let began = (at.minus(FIRST_REPORT), at);
+                self.name_by_others(&mut record, both.2, began, at);
                 self.count(&mut record, &both.1, at);
                 self.keep(worker, slot, record);
             }
@@ -202,8 +201,7 @@ impl Collector {
     fn learn(&mut self, record: &mut Record, ends: Ends, evidence: Evidence, at: Time) {
         record.ends = ends;
         if let Evidence::Dns(message) = &evidence {
-            let vantage = self.identity.vantage(ends.client.ip.ip());
-            let declared = vantage == Some(VantageKind::Resolver);
+            let declared = self.vantage(ends.client) == Some(VantageKind::Resolver);
             self.names.learn(ends.client, ends.server, declared, message, at);
             self.learn_records(message, at);
             self.identity.fronts.learn(message, at);
@@ -331,8 +329,8 @@ impl Collector {
             judged.verdict.confidence = Confidence::Low;
         }
         let contact = judged.map(|judged| self.contact(&name, judged, ends, at));
-        if name.via.is_handshake() && record.left_out.is_none() && ends.transport == Transport::Tcp
-        {
+        let counts = record.left_out.is_none() && !self.is_passed_on(ends);
+        if name.via.is_handshake() && counts && ends.transport == Transport::Tcp {
             let place = self.place(ends);
             let owner = contact.as_ref().map(Contact::owner).unwrap_or_default();
             self.remembered.learn(place, &owner, &name.name, at);
@@ -374,9 +372,8 @@ impl Collector {
         record.ends = ended.ends;
         // What never carried payload was no use of anything.
         if ended.sight != Sight::Empty {
-            self.name_by_dns(record, (ended.start, ended.start), ended.last);
-            self.name_by_memory(record, ended.sight, ended.last);
-            self.name_by_address(record, ended.last);
+            let began = (ended.start, ended.start);
+            self.name_by_others(record, ended.sight, began, ended.last);
         }
         self.count(record, &ended.delta, ended.last);
         let seen = if record.is_named() {
@@ -441,14 +438,24 @@ impl Collector {
         }
     }
 
-    /// Why a client counts in visibility but not in usage: the outer leg of a proxy or NAT, a scanner, a guest.
+    /// Why a flow counts in visibility but not in usage: a scanner's, a guest's, or the outer leg of a proxy or NAT. What comes
+    /// in to a NAT is seen again behind it; what comes in to a proxy is the inner leg.
     fn left_out(&self, ends: Ends) -> Option<Visibility> {
-        let vantage = self.identity.vantage(ends.client.ip.ip())?;
-        if vantage.is_left_out() {
-            Some(Visibility::Excluded)
-        } else {
-            vantage.is_second_leg().then_some(Visibility::SecondLeg)
+        let [client, server] = [ends.client, ends.server].map(|end| self.vantage(end));
+        if client.is_some_and(VantageKind::is_left_out) {
+            return Some(Visibility::Excluded);
         }
+        let outer = client.is_some_and(VantageKind::is_second_leg);
+        (outer || server == Some(VantageKind::Nat)).then_some(Visibility::SecondLeg)
+    }
+
+    /// Whether others stand behind the server: names and memory of its address say nothing then.
+    fn is_passed_on(&self, ends: Ends) -> bool {
+        self.vantage(ends.server).is_some_and(VantageKind::passes_on)
+    }
+
+    fn vantage(&self, end: Endpoint) -> Option<VantageKind> {
+        self.identity.vantage(end.ip.ip())
     }
 
     /// Adds a report of a flow to the usage it belongs to, and asks whether there is something to say about it.

@@ -68,6 +68,22 @@ impl Desk {
 
     /// A TCP flow of 1,000 octets of payload that showed this evidence, and ended; its line.
     fn flow(&mut self, client: [u8; 4], server: [u8; 4], evidence: Option<Evidence>) -> FlowLine {
+        let sight = if evidence.is_some() { Sight::Read } else { Sight::Foreign };
+        self.end(client, server, evidence, sight)
+    }
+
+    /// One that is older than the capture.
+    fn late(&mut self, client: [u8; 4], server: [u8; 4]) -> FlowLine {
+        self.end(client, server, None, Sight::MidStream)
+    }
+
+    fn end(
+        &mut self,
+        client: [u8; 4],
+        server: [u8; 4],
+        evidence: Option<Evidence>,
+        sight: Sight,
+    ) -> FlowLine {
         let end = |ip, port| Endpoint { ip: Address::v4(ip), port };
         let (client, server) = (end(client, 40_000), end(server, 443));
         let ends = Ends { client, server, transport: Transport::Tcp };
@@ -75,7 +91,6 @@ impl Desk {
         self.at = self.at.plus_secs(1);
         let (id, at) = (self.told, self.at);
         let generation = u32::try_from(id).unwrap();
-        let sight = if evidence.is_some() { Sight::Read } else { Sight::Foreign };
         let delta = Delta {
             sent: Tally { bytes: 1_000, packets: 2, spoken: 1 },
             minute: 1,
@@ -174,6 +189,57 @@ fn a_fingerprint_helps_where_the_name_is_nobodys_and_raises_nothing() {
     let line = desk.flow(CLIENT, ELSEWHERE, hello("tool.example"));
     assert_eq!(seen(&line).1, Some(Via::TlsSni));
     assert!(desk.findings() > 0);
+}
+
+const VANTAGES: &str = "[[vantage]]\nkind = 'proxy'\nnetworks = ['10.1.1.10']
+[[vantage]]\nkind = 'nat'\nnetworks = ['198.51.100.1']
+[[vantage]]\nkind = 'tls-inspector'\nnetworks = ['10.1.1.11']
+[[vantage]]\nkind = 'guest'\nnetworks = ['10.9.0.0/16']\n[[vantage]]\nkind = 'scanner'\nnetworks = ['10.8.0.1']\n";
+const PROXY: [u8; 4] = [10, 1, 1, 10];
+const INSPECTOR: [u8; 4] = [10, 1, 1, 11];
+const NAT: [u8; 4] = [198, 51, 100, 1];
+
+#[test]
+fn the_inner_leg_counts_and_the_outer_is_seen() {
+    for (client, server, visibility) in [
+        (CLIENT, PROXY, Visibility::Named),
+        (PROXY, ELSEWHERE, Visibility::SecondLeg),
+        (NAT, ELSEWHERE, Visibility::SecondLeg),
+        (NAT, PROXY, Visibility::SecondLeg),
+        (ELSEWHERE, NAT, Visibility::SecondLeg),
+        (CLIENT, INSPECTOR, Visibility::Named),
+        (INSPECTOR, ELSEWHERE, Visibility::Named),
+        ([10, 9, 3, 4], ELSEWHERE, Visibility::Excluded),
+        ([10, 9, 3, 4], PROXY, Visibility::Excluded),
+        ([10, 8, 0, 1], ELSEWHERE, Visibility::Excluded),
+        (CLIENT, [10, 8, 0, 1], Visibility::Named),
+    ] {
+        let mut desk = Desk::new(VANTAGES);
+        let line = desk.flow(client, server, request("tool.example"));
+        let counts = visibility == Visibility::Named;
+        assert_eq!(line.visibility, Some(visibility), "{client:?} {server:?}");
+        assert_eq!((line.vendor.is_some(), desk.collector.inventory.len() == 1), (counts, counts));
+        assert_eq!(desk.findings() > 0, counts);
+        // Without a name, and with one of nobody's.
+        for evidence in [None, request("www.shop.example")] {
+            let line = desk.flow(client, server, evidence);
+            assert_eq!(line.visibility == Some(visibility), !counts, "{client:?} {server:?}");
+        }
+    }
+}
+
+#[test]
+fn the_address_of_a_proxy_names_nothing() {
+    for server in [PROXY, INSPECTOR, [10, 1, 1, 12]] {
+        let mut desk = Desk::new(VANTAGES);
+        let is_proxy = server != [10, 1, 1, 12];
+        desk.resolve(CLIENT, "tool.example", server);
+        let named = desk.flow(CLIENT, server, None).via;
+        assert_eq!(named, (!is_proxy).then_some(Via::Dns));
+        let mut desk = Desk::new(VANTAGES);
+        desk.flow(CLIENT, server, request("tool.example"));
+        assert_eq!(desk.late(CLIENT, server).via, (!is_proxy).then_some(Via::Remembered));
+    }
 }
 
 #[test]

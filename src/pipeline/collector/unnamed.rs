@@ -10,14 +10,25 @@ use crate::signature::{Confidence, Verdict};
 use crate::time::Time;
 
 impl Collector {
-    /// A flow without a name of its own has the one under which its client, or else anybody, asked for its server.
-    /// It began between two times.
-    pub(super) fn name_by_dns(
+    /// Asks all three. `began`: between which times the flow did.
+    pub(super) fn name_by_others(
         &mut self,
         record: &mut Record,
-        (began, until): (Time, Time),
+        sight: Sight,
+        began: (Time, Time),
         at: Time,
     ) {
+        if record.is_named() || self.is_passed_on(record.ends) {
+            return;
+        }
+        self.name_by_dns(record, began, at);
+        self.name_by_memory(record, sight, at);
+        self.name_by_address(record, at);
+    }
+
+    /// A flow without a name of its own has the one under which its client, or else anybody, asked for its server.
+    /// It began between two times.
+    fn name_by_dns(&mut self, record: &mut Record, (began, until): (Time, Time), at: Time) {
         if !record.wants_dns() {
             return;
         }
@@ -44,7 +55,7 @@ impl Collector {
     }
 
     /// A flow older than the capture, which nothing else names, is what earlier flows between its ends were.
-    pub(super) fn name_by_memory(&mut self, record: &mut Record, sight: Sight, at: Time) {
+    fn name_by_memory(&mut self, record: &mut Record, sight: Sight, at: Time) {
         let ends = record.ends;
         if record.is_named() || sight != Sight::MidStream || ends.transport != Transport::Tcp {
             return;
@@ -59,7 +70,7 @@ impl Collector {
     }
 
     /// A flow that nothing else names is whose the range of its server's address is.
-    pub(super) fn name_by_address(&mut self, record: &mut Record, at: Time) {
+    fn name_by_address(&mut self, record: &mut Record, at: Time) {
         if !record.wants_address() {
             return;
         }
