@@ -83,14 +83,20 @@ pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|o| format!("{o:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Option<[u8; KEY_OCTETS]> {
+/// The octets of hexadecimal digits, two of them each.
+pub(super) fn from_digits(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> =
         text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
-    let octets: Vec<u8> = digits?
+    let octets = digits?
         .chunks_exact(2)
         .filter_map(|pair| <[u8; 2]>::try_from(pair).ok())
         .map(|[high, low]| high << 4 | low)
         .collect();
+    Some(octets)
+}
+
+fn from_hex(text: &str) -> Option<[u8; KEY_OCTETS]> {
+    let octets = from_digits(text)?;
     if text.len() == KEY_OCTETS * 2 { octets.try_into().ok() } else { None }
 }
 

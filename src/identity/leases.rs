@@ -1,6 +1,6 @@
 //! Which machine has an address: the leases that DHCP servers gave, for as long as they last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ crate::rows! {
     pub enum Counter {
         Granted => Counter "saastap_identity_leases_total" "Leases that DHCP servers were seen to give." ("event", "granted"),
         Released => Counter "saastap_identity_leases_total" "Leases that DHCP servers were seen to give." ("event", "released"),
+        Held => Gauge "saastap_identity_leases_held" "Addresses whose lease is known.",
         Refused => Counter "saastap_identity_leases_refused_total" "Leases and names that were not kept because the table was full.",
     }
 }
@@ -25,6 +26,8 @@ pub struct Leases {
     by_address: HashMap<IpAddr, Lease>,
     /// Names that machines gave when they asked; the server's answer need not repeat them (RFC 2131 section 4.3.1).
     names: HashMap<Mac, Asked>,
+    /// Addresses whose lease the store does not know as it is.
+    changed: HashSet<IpAddr>,
     /// When room was last made; not again at once, or a flood would have each message search the whole table.
     swept: Time,
     cells: Arc<Cells<Counter>>,
@@ -36,7 +39,7 @@ pub struct Lease {
     pub mac: Option<Mac>,
     /// Host name, with its domain where the machine gave that.
     pub name: Option<Arc<str>>,
-    until: Time,
+    pub(super) until: Time,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ impl Leases {
         Self {
             by_address: HashMap::new(),
             names: HashMap::new(),
+            changed: HashSet::new(),
             swept: Time::ZERO,
             cells: Cells::new(),
         }
@@ -85,10 +89,31 @@ impl Leases {
                     let own = self.by_address.get(address).is_some_and(|l| l.mac == message.mac);
                     if own && self.by_address.remove(address).is_some() {
                         self.cells.add(Counter::Released, 1);
+                        self.changes(*address);
                     }
                 }
             }
         }
+    }
+
+    /// At most `limit` addresses whose lease changed.
+    pub(super) fn take_changed(&mut self, limit: usize) -> Vec<IpAddr> {
+        let taken: Vec<IpAddr> = self.changed.iter().take(limit).copied().collect();
+        for address in &taken {
+            self.changed.remove(address);
+        }
+        taken
+    }
+
+    /// The lease of an address, whether it has run out or not.
+    pub(super) fn of(&self, address: IpAddr) -> Option<&Lease> {
+        self.by_address.get(&address)
+    }
+
+    /// Takes back what the store has kept.
+    pub(super) fn restore(&mut self, address: IpAddr, lease: Lease) {
+        put(&mut self.by_address, address, lease);
+        self.cells.set(Counter::Held, self.by_address.len() as u64);
     }
 
     /// Whose the address is at this time.
@@ -106,7 +131,9 @@ impl Leases {
     ) {
         // A lifetime of 0 ends the lease (RFC 8415 section 21.6).
         if seconds == 0 {
-            self.by_address.remove(&address);
+            if self.by_address.remove(&address).is_some() {
+                self.changes(address);
+            }
             return;
         }
         let name = name.or_else(|| {
@@ -116,11 +143,19 @@ impl Leases {
         self.make_room(at);
         let lease = Lease { mac, name, until: at.plus_secs(seconds) };
         let row = if put(&mut self.by_address, address, lease) {
+            self.changes(address);
             Counter::Granted
         } else {
             Counter::Refused
         };
         self.cells.add(row, 1);
+        self.cells.set(Counter::Held, self.by_address.len() as u64);
+    }
+
+    fn changes(&mut self, address: IpAddr) {
+        if self.changed.len() < MAX_LEASES {
+            self.changed.insert(address);
+        }
     }
 
     fn make_room(&mut self, at: Time) {
@@ -162,8 +197,9 @@ const MAX_HOST: usize = 255;
 
 /// Octets that both tables can take: entries, tables that may be half empty and grow, names.
 pub const MEMORY: u64 = (MAX_LEASES
-    * (3 * (size_of::<(IpAddr, Lease)>() + size_of::<(Mac, Asked)>()) + MAX_HOST + 16))
-    as u64;
+    * (3 * (size_of::<(IpAddr, Lease)>() + size_of::<(Mac, Asked)>() + size_of::<IpAddr>())
+        + MAX_HOST
+        + 16)) as u64;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ pub mod leases;
 pub mod names;
 mod network;
 pub mod remembered;
+mod seal;
 mod vantage;
 
 use std::collections::HashMap;
@@ -101,6 +102,7 @@ pub struct Identity {
     /// Which machine has which address.
     pub leases: Leases,
     pub fronts: ech::Fronts,
+    seal: seal::Seal,
     nobody: Arc<str>,
     /// Only the collector asks: the lock is never contended.
     ids: Mutex<HashMap<Origin, Arc<str>>>,
@@ -128,9 +130,12 @@ impl Identity {
                 }
             }
         }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        let seal = seal::Seal::new(&key).ok_or("the key of the pseudonyms seals nothing")?;
         Ok(Self {
             privacy: options.client,
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            key,
+            seal,
             vantage,
             leases: Leases::new(),
             fronts: ech::Fronts::new(),
@@ -220,6 +225,29 @@ impl Identity {
         let tag = context.sign();
         let head = tag.as_ref().first_chunk().copied().unwrap_or_default();
         remembered::Place(u128::from_be_bytes(head))
+    }
+
+    /// At most `limit` rows of the store for leases that changed, sealed.
+    pub fn lease_rows(&mut self, limit: usize) -> Vec<names::Row> {
+        let changed = self.leases.take_changed(limit);
+        changed.into_iter().filter_map(|ip| self.seal.row(ip, self.leases.of(ip))).collect()
+    }
+
+    /// Whether a row of the store is one of a lease.
+    pub fn is_lease_row(key: &str) -> bool {
+        seal::owns(key)
+    }
+
+    /// Takes rows of leases back, and says how many of them could not be read.
+    pub fn restore_leases(&mut self, rows: Vec<(String, String)>) -> usize {
+        let mut unread = 0;
+        for (key, value) in rows {
+            match self.seal.open(&key, &value) {
+                Some((address, lease)) => self.leases.restore(address, lease),
+                None => unread += 1,
+            }
+        }
+        unread
     }
 
     /// Scanners and guests: left out of usage and findings.

@@ -114,14 +114,18 @@ impl Collector {
             plain || !(names::is_inside(address) || rules.policy.is_grouped(address))
         });
         rows.extend(self.remembered.take_changed(limit.saturating_sub(rows.len())));
+        rows.extend(self.identity.lease_rows(limit.saturating_sub(rows.len())));
         rows
     }
 
     /// Takes rows back, and says how many of them could not be read.
     pub fn restore_names(&mut self, rows: Vec<(String, String)>) -> usize {
-        let (remembered, names): (Vec<_>, Vec<_>) =
+        let (remembered, rows): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|(key, _)| Remembered::owns(key));
-        self.remembered.restore(remembered) + self.names.restore(names)
+        let (leases, names): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(key, _)| Identity::is_lease_row(key));
+        let unread = self.remembered.restore(remembered) + self.names.restore(names);
+        unread + self.identity.restore_leases(leases)
     }
 
     /// Takes one update of `worker`.

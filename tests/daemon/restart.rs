@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use super::doses::doses;
-use super::sensor::{Office, POLICY};
+use super::sensor::{Office, POLICY, Sensor};
 use super::wire::Wire;
 
 #[test]
@@ -43,6 +43,34 @@ fn usage_and_cases_survive_a_stop() {
     let sensor = office.run(&wire.near);
     assert_eq!(sensor.usage("anydesk").unwrap()["sent"], twice);
     sensor.stop();
+}
+
+#[test]
+fn what_was_learned_survives_a_stop() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new(POLICY);
+    let learned = |sensor: &Sensor<'_>| {
+        [
+            "saastap_dns_names{table=\"cname\"}",
+            "saastap_remembered_verdicts",
+            "saastap_identity_leases_held",
+        ]
+        .map(|series| sensor.metric(series).unwrap_or_default())
+    };
+    let sensor = office.run(&wire.near);
+    let mut sender = wire.sender();
+    let sent = sender.play("dns-cname", 50) + 1;
+    sender.lease();
+    sensor.until("all is seen", |s| s.metric(PACKETS) == Some(sent as f64));
+    sensor.until("it has learned", |s| learned(s).iter().all(|count| *count > 0.0));
+    let before = learned(&sensor);
+    sensor.stop();
+    let sensor = office.run(&wire.near);
+    sensor.until("it knows it again", |s| learned(s) == before);
+    assert_eq!(sensor.metric(PACKETS), Some(0.0), "from its store alone");
+    sensor.stop();
+    let log = office.text("log");
+    assert!(!log.contains("cannot be read"), "{log}");
 }
 
 #[test]

@@ -92,13 +92,32 @@ impl Sender {
         let mut dns = vec![0x5a, 0x5a, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, label.len() as u8];
         dns.extend(label.as_bytes());
         dns.extend(b"\x07example\0\0\x01\0\x01");
-        let udp = 8 + dns.len() as u8;
-        let mut frame = vec![2, 0, 0xc6, 0x12, 0, 1, 2, 0, 0xc6, 0x12, 0, 2];
-        frame.extend([8, 0, 0x45, 0, 0, 20 + udp, 0, 0, 0x40, 0, 64, 17, 0, 0]);
-        frame.extend([198, 18, 0, 2, 198, 18, 0, 1]);
-        frame.extend(port.to_be_bytes());
-        frame.extend([0, 53, 0, udp, 0, 0]); // no checksum
-        frame.extend(dns);
+        self.datagram(2, 1, [port, 53], &dns);
+    }
+
+    /// 198.18.0.1 leases 198.18.0.7 to `desk-7` for an hour.
+    pub fn lease(&mut self) {
+        let mac = [0x3c, 0x22, 0xfb, 1, 2, 3];
+        // BOOTREPLY, Ethernet; an id; yiaddr; chaddr; sname and file; options (RFC 2131 section 2).
+        let mut dhcp = vec![2, 1, 6, 0, 0x5a, 0x5a, 0x5a, 0x5a, 0, 0, 0, 0, 0, 0, 0, 0];
+        dhcp.extend([198, 18, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+        dhcp.extend(mac);
+        dhcp.extend([0; 10 + 64 + 128]);
+        dhcp.extend([99, 130, 83, 99, 53, 1, 5, 51, 4, 0, 0, 14, 16, 54, 4, 198, 18, 0, 1]);
+        dhcp.extend(b"\x0c\x06desk-7\xff");
+        self.datagram(1, 7, [67, 68], &dhcp);
+    }
+
+    fn datagram(&mut self, from: u8, to: u8, ports: [u16; 2], payload: &[u8]) {
+        let udp = 8 + payload.len() as u16;
+        let mut frame = vec![2, 0, 0xc6, 0x12, 0, to, 2, 0, 0xc6, 0x12, 0, from];
+        frame.extend([8, 0, 0x45, 0]);
+        frame.extend((20 + udp).to_be_bytes());
+        frame.extend([0, 0, 0x40, 0, 64, 17, 0, 0, 198, 18, 0, from, 198, 18, 0, to]);
+        frame.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+        frame.extend(udp.to_be_bytes());
+        frame.extend([0, 0]); // no checksum
+        frame.extend(payload);
         self.frame(&frame);
     }
 

@@ -10,7 +10,7 @@ use crate::flow::{End, Tally};
 use crate::pipeline::name::Via;
 use crate::pipeline::offline;
 use crate::sniff::dns::{DnsFlags, Section, rtype};
-use crate::sniff::{ClientHello, DnsAnswer, HttpRequest};
+use crate::sniff::{ClientHello, Dhcp, DhcpEvent, DnsAnswer, HttpRequest};
 
 /// A vendor that shows itself by a name, an address range and a fingerprint.
 const SHEET: &str = r#"id = "tool"
@@ -85,7 +85,16 @@ impl Desk {
         sight: Sight,
     ) -> FlowLine {
         let end = |ip, port| Endpoint { ip: Address::v4(ip), port };
-        let (client, server) = (end(client, 40_000), end(server, 443));
+        self.between(end(client, 40_000), end(server, 443), evidence, sight)
+    }
+
+    fn between(
+        &mut self,
+        client: Endpoint,
+        server: Endpoint,
+        evidence: Option<Evidence>,
+        sight: Sight,
+    ) -> FlowLine {
         let ends = Ends { client, server, transport: Transport::Tcp };
         self.told += 1;
         self.at = self.at.plus_secs(1);
@@ -124,6 +133,12 @@ impl Desk {
             ..DnsMessage::default()
         };
         self.flow(client, [10, 0, 0, 53], Some(Evidence::Dns(message)));
+    }
+
+    /// A message of DHCP passes.
+    fn dhcp(&mut self, message: Dhcp) {
+        let end = |last, port| Endpoint { ip: Address::v4([10, 0, 0, last]), port };
+        self.between(end(5, 68), end(67, 67), Some(Evidence::Dhcp(message)), Sight::Read);
     }
 
     fn findings(&self) -> usize {
@@ -240,6 +255,40 @@ fn the_address_of_a_proxy_names_nothing() {
         desk.flow(CLIENT, server, request("tool.example"));
         assert_eq!(desk.late(CLIENT, server).via, (!is_proxy).then_some(Via::Remembered));
     }
+}
+
+#[test]
+fn a_lease_and_what_a_flow_was_outlive_a_restart() {
+    let groups = "[[group]]\nname = 'desks'\nhosts = ['desk-*']\n";
+    let mut before = Desk::new(groups);
+    let lease = |event, seconds| {
+        let mac = Some([0x3c, 0x22, 0xfb, 1, 2, 3]);
+        let addresses = vec![(CLIENT.into(), seconds)];
+        Dhcp { event, mac, name: Some("desk-7".into()), addresses }
+    };
+    before.dhcp(lease(DhcpEvent::Granted, 3_600));
+    let told = before.flow(CLIENT, TOOL, request("tool.example"));
+    assert_eq!(told.group.as_deref(), Some("desks"));
+    let mut rows = Vec::new();
+    while let more = before.collector.changed_names(1)
+        && !more.is_empty()
+    {
+        rows.extend(more.into_iter().map(|row| (row.key, row.value)));
+    }
+    let plain = |(key, value): &(String, String)| {
+        [key, value].iter().any(|text| text.contains("desk-7") || text.contains("10.0.0.5"))
+    };
+    assert!(rows.len() >= 2 && !rows.iter().any(plain), "{rows:?}");
+
+    let mut after = Desk::new(groups);
+    assert_eq!(after.collector.restore_names(rows.clone()), 0);
+    let told = after.late(CLIENT, TOOL);
+    assert_eq!((told.via, told.group.as_deref()), (Some(Via::Remembered), Some("desks")));
+    assert!(after.collector.changed_names(10).is_empty(), "the store knows it");
+
+    before.dhcp(lease(DhcpEvent::Released, 0));
+    let gone = before.collector.changed_names(10);
+    assert!(gone.iter().any(|row| row.until == Time::ZERO && rows.iter().any(|r| r.0 == row.key)));
 }
 
 #[test]
