@@ -100,6 +100,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         homepage: String::new(),
         tenant_visibility: TenantVisibility::None,
         ordinary_inside: false,
+        file: "".into(),
     };
     let key = Key {
         group: format!("group-{n}").into(),
