@@ -19,6 +19,8 @@ pub(super) struct Clock {
     set: bool,
     /// The slot of the last tick or frame, if there was any.
     slot: Option<u64>,
+    /// Where that slot ends. A timestamp from `now` up to here changes nothing but `now`: nearly all are such.
+    until: Time,
     /// A timestamp more than a day ahead that waits for another one near it.
     ahead: Option<Time>,
 }
@@ -57,12 +59,21 @@ impl From<Correction> for Counter {
 
 impl Clock {
     /// The time of a frame with the timestamp `raw`.
+    #[inline]
     pub(super) fn stamp(&mut self, raw: Time) -> Stamp {
+        if self.now <= raw && raw < self.until && self.ahead.is_none() {
+            self.now = raw;
+            return Stamp { time: raw, tick: None, correction: None };
+        }
+        self.step(raw)
+    }
+
+    fn step(&mut self, raw: Time) -> Stamp {
         let correction = self.follow(raw);
         let slot = slot(self.now);
         // The first frame of all enters no *other* slot.
         let tick = self.slot.is_some_and(|last| last < slot).then(|| boundary(slot));
-        self.slot = Some(slot);
+        self.enter(slot);
         Stamp { time: self.now, tick, correction }
     }
 
@@ -74,8 +85,14 @@ impl Clock {
         if self.slot.is_some_and(|last| last >= slot) {
             return None;
         }
-        self.slot = Some(slot);
+        self.enter(slot);
         Some(boundary(slot))
+    }
+
+    fn enter(&mut self, slot: u64) {
+        self.slot = Some(slot);
+        // Zero timestamps at the start set no time: the next one is looked at whole.
+        self.until = if self.set { boundary(slot + 1) } else { Time::ZERO };
     }
 
     fn follow(&mut self, raw: Time) -> Option<Correction> {
@@ -199,6 +216,7 @@ mod tests {
             let (mut time, mut tick) = (Time::ZERO, None);
             for (idle, raw) in steps {
                 let raw = Time::from_nanos(raw);
+                twin.until = Time::ZERO; // the twin always takes the long way
                 let (new, at) = if idle {
                     let new = clock.idle(raw);
                     prop_assert_eq!(new, twin.idle(raw));

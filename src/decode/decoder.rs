@@ -9,7 +9,9 @@ use super::link::{self, Content, Version};
 use super::network::{self, Cut, Packet};
 use super::options::MAX_TUNNEL_DEPTH;
 use super::tunnel::{self, Carried, Part, Trail};
-use super::{Counter, Endpoint, Options, Refusal, Rest, Segment, Transport, Tunnel, transport};
+use super::{
+    Counter, Endpoint, Options, Refusal, Rest, Segment, Transport, Tunnel, short, transport,
+};
 use crate::capture::Frame;
 use crate::count::{Cells, Counted};
 use crate::time::Time;
@@ -61,15 +63,15 @@ impl Decoder {
     /// CAPWAP and L2TP, whose clients take any port, either side.
     #[inline]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Refusal> {
-        match plain(frame) {
+        match short::read(frame) {
             Some(segment) => Ok(segment),
             None => self.walk(frame),
         }
     }
 
-    /// The long way, for all that [`plain`] leaves to it.
+    /// The long way, for all that the short one leaves to it.
     #[cold]
-    fn walk<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Refusal> {
+    pub(super) fn walk<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Refusal> {
         let Self { tunnel_depth, fragments, spare, refusals, tunnels, cells } = self;
         let mut walk = Walk {
             tunnel_depth: *tunnel_depth,
@@ -113,27 +115,9 @@ impl Decoder {
     }
 }
 
-/// A segment that is neither in a tunnel nor in fragments. Without recursion, so that it is compiled into one piece: the long
-/// way gives the same, and takes several times as long.
-#[inline(always)]
-fn plain<'a>(frame: &Frame<'a>) -> Option<Segment<'a>> {
-    let (inner, vlan) = link::plain(frame)?;
-    let packet = network::read(inner.version, inner.rest).ok()?;
-    if packet.cut.is_some() {
-        return None;
-    }
-    let (ports, tcp, rest) = transport::read(packet.protocol, packet.rest).ok()?;
-    if tcp.is_none() && tunnel::is_port(ports.0, ports.1) {
-        return None;
-    }
-    let around = (vlan, None, frame.wire_len);
-    Some(segment(&packet, (ports, tcp, rest), around))
-}
-
 /// Around a segment: VLAN, innermost tunnel, octets on the wire.
 type Around = (Option<u16>, Option<Tunnel>, u32);
 
-#[inline(always)]
 fn segment<'a>(
     packet: &Packet<'a>,
     (ports, tcp, rest): transport::Read<'a>,

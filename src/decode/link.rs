@@ -39,31 +39,6 @@ pub(super) enum Content<'a> {
     Wireless(Rest<'a>),
 }
 
-/// The short way, for what nearly all frames are: an IP packet behind Ethernet and its tags, or bare; and its VLAN. What
-/// else there is, [`strip`] tells.
-#[inline]
-pub(super) fn plain<'a>(frame: &Frame<'a>) -> Option<(Inner<'a>, Option<u16>)> {
-    let rest = all(frame);
-    let (kind, rest) = match frame.link.0 {
-        LINK_ETHERNET => {
-            let header = Ethernet2HeaderSlice::from_slice(rest.bytes).ok()?;
-            (header.ether_type().0, rest.skip(header.slice().len()))
-        }
-        LINK_RAW => return by_nibble(rest).ok().map(|inner| (inner, None)),
-        LINK_LINUX_SLL => (number(rest.bytes, 14).ok()?, rest.skip(16)),
-        LINK_LINUX_SLL2 => (number(rest.bytes, 0).ok()?, rest.skip(20)),
-        _ => return None,
-    };
-    let (kind, rest, vlan) = behind_tags(kind, rest).ok()?;
-    let version = match kind {
-        ETHER_IPV4 => Version::V4,
-        ETHER_IPV6 => Version::V6,
-        _ => return None,
-    };
-    Some((Inner { version, rest }, vlan))
-}
-
-#[inline]
 fn all<'a>(frame: &Frame<'a>) -> Rest<'a> {
     let captured = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
     Rest { bytes: frame.bytes, wire: frame.wire_len.max(captured) }
@@ -121,7 +96,6 @@ fn ether<'a>(kind: u16, rest: Rest<'a>, trail: &mut Trail) -> Result<Inner<'a>, 
 }
 
 /// The EtherType behind tags and LLC, what it announces, and the outermost VLAN.
-#[inline]
 fn behind_tags(mut kind: u16, mut rest: Rest<'_>) -> Result<(u16, Rest<'_>, Option<u16>), Refusal> {
     let mut vlan = None;
     let mut tags = 0;
@@ -258,7 +232,6 @@ pub(super) fn is_ip(bytes: &[u8]) -> bool {
     )
 }
 
-#[inline]
 fn by_nibble(rest: Rest<'_>) -> Result<Inner<'_>, Refusal> {
     let version = match rest.bytes.first().map(|b| b >> 4) {
         Some(4) => Version::V4,
@@ -300,20 +273,20 @@ pub(super) fn number(bytes: &[u8], at: usize) -> Result<u16, Refusal> {
 
 // LINKTYPE_ values of the pcap registry.
 const LINK_NULL: u16 = 0;
-const LINK_ETHERNET: u16 = 1;
+pub(super) const LINK_ETHERNET: u16 = 1;
 const LINK_PPP: u16 = 9;
 /// DLT_RAW as some systems wrote it into files.
 const LINK_RAW_BSD: u16 = 12;
 const LINK_RAW_OPENBSD: u16 = 14;
 const LINK_PPP_HDLC: u16 = 50;
 const LINK_PPP_ETHER: u16 = 51;
-const LINK_RAW: u16 = 101;
+pub(super) const LINK_RAW: u16 = 101;
 const LINK_CISCO_HDLC: u16 = 104;
 const LINK_LOOP: u16 = 108;
-const LINK_LINUX_SLL: u16 = 113;
+pub(super) const LINK_LINUX_SLL: u16 = 113;
 const LINK_IPV4: u16 = 228;
 const LINK_IPV6: u16 = 229;
-const LINK_LINUX_SLL2: u16 = 276;
+pub(super) const LINK_LINUX_SLL2: u16 = 276;
 
 /// Octets of an Ethernet header.
 const ETHERNET: u32 = 14;
@@ -322,7 +295,7 @@ const SHORTEST: u32 = 64;
 
 pub(super) const ETHER_IPV4: u16 = 0x0800;
 const ETHER_ARP: u16 = 0x0806;
-const ETHER_VLAN: u16 = 0x8100;
+pub(super) const ETHER_VLAN: u16 = 0x8100;
 pub(super) const ETHER_IPV6: u16 = 0x86dd;
 pub(super) const ETHER_MPLS: u16 = 0x8847;
 const ETHER_MPLS_UPSTREAM: u16 = 0x8848;

@@ -9,6 +9,7 @@ mod link;
 mod network;
 mod options;
 mod refusal;
+mod short;
 mod transport;
 mod tunnel;
 mod wireless;
@@ -59,7 +60,7 @@ pub struct Tcp {
 }
 
 /// What a frame says once decoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
     pub source: Endpoint,
     pub destination: Endpoint,

@@ -36,7 +36,6 @@ pub(super) struct Cut {
     pub(super) next: u8,
 }
 
-#[inline]
 pub(super) fn read(version: Version, rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
     match version {
         Version::V4 => v4(rest),
@@ -44,7 +43,6 @@ pub(super) fn read(version: Version, rest: Rest<'_>) -> Result<Packet<'_>, Refus
     }
 }
 
-#[inline]
 fn v4(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
     let header = Ipv4HeaderSlice::from_slice(rest.bytes).map_err(|error| match error {
         ipv4::HeaderSliceError::Len(_) => Refusal::TooShort,
@@ -76,7 +74,6 @@ fn v4(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
 }
 
 /// What stands between an IPv4 header and the transport.
-#[inline]
 pub(super) fn after_v4(next: IpNumber, rest: Rest<'_>) -> Result<(IpNumber, Rest<'_>), Refusal> {
     match next {
         IpNumber::AUTHENTICATION_HEADER => authentication(rest),
@@ -84,7 +81,6 @@ pub(super) fn after_v4(next: IpNumber, rest: Rest<'_>) -> Result<(IpNumber, Rest
     }
 }
 
-#[inline]
 fn v6(rest: Rest<'_>) -> Result<Packet<'_>, Refusal> {
     let header = Ipv6HeaderSlice::from_slice(rest.bytes).map_err(|error| match error {
         ipv6::HeaderSliceError::Len(_) => Refusal::TooShort,

@@ -7,7 +7,6 @@ use super::{Refusal, Rest, Tcp};
 /// Source and destination port, `Some` for TCP, and the payload.
 pub(super) type Read<'a> = ((u16, u16), Option<Tcp>, Rest<'a>);
 
-#[inline]
 pub(super) fn read(protocol: IpNumber, rest: Rest<'_>) -> Result<Read<'_>, Refusal> {
     match protocol {
         IpNumber::TCP => tcp(rest),
@@ -18,7 +17,6 @@ pub(super) fn read(protocol: IpNumber, rest: Rest<'_>) -> Result<Read<'_>, Refus
     }
 }
 
-#[inline]
 fn tcp(rest: Rest<'_>) -> Result<Read<'_>, Refusal> {
     let Ok(header) = TcpHeaderSlice::from_slice(rest.bytes) else {
         return tcp_without_options(rest);
@@ -69,7 +67,6 @@ fn tcp_without_options(rest: Rest<'_>) -> Result<Read<'_>, Refusal> {
 
 /// The length field (RFC 768) governs, where it can be true: zero stands for a jumbogram or offload, less than a header or
 /// more than IP carries for a first fragment or a careless sender.
-#[inline]
 fn udp(rest: Rest<'_>) -> Result<Read<'_>, Refusal> {
     let header = UdpHeaderSlice::from_slice(rest.bytes).map_err(|_| Refusal::TooShort)?;
     let len = header.slice().len();

@@ -12,8 +12,9 @@ use crate::time::Time;
 ///
 /// Asked once for every segment, before segments are dealt out to workers, so that the answer is a function of the frames
 /// alone. A look costs about as much as a look into the flow table; most span ports make no copies, and pay a tenth of it:
-/// after [`WATCH`] packets without a copy only one in [`SAMPLE`] is looked at, chosen by the packet, so that both copies are
-/// chosen or none. The first one that is found wakes the watch.
+/// while fewer than one packet in [`SHARE`] is a copy, only one in [`SAMPLE`] is looked at, chosen by the packet, so that both
+/// copies are chosen or none. So few copies are what networks repeat by themselves, or change no count by half a percent.
+/// Each one that is found keeps the watch awake for [`SHARE`] packets more, up to [`WATCH`] in all.
 ///
 /// What is compared: addresses, ports, the identification of IPv4, all of the TCP header but its checksum, the length, and of
 /// a datagram the UDP checksum, the first and the last octets. Not compared: link header and VLAN tags, TTL, TOS, IP
@@ -99,7 +100,7 @@ impl Duplicates {
         let since = at.nanos().saturating_sub(self.window);
         let copy = |known: &Seen| known.tag == print.tag && known.at >= since && known.at != 0;
         if seen.iter().any(copy) {
-            self.awake = WATCH;
+            self.awake = (self.awake + SHARE).min(WATCH);
             self.cells.add(Copies::Packets, 1);
             self.cells.add(Copies::Bytes, u64::from(segment.wire_len));
             return true;
@@ -112,6 +113,10 @@ impl Duplicates {
 
 /// A pause of a mirror, or a day with one doubled VLAN of many, must not end the watch.
 const WATCH: u32 = 1 << 16;
+
+/// The watch sleeps where copies are rarer than one in so many packets: by 65,536 packets after the last busy time, or later
+/// the nearer their share comes to this. What goes uncounted then is less than half a percent.
+const SHARE: u32 = 256;
 
 /// So many copies go unseen on average when a port begins to make them.
 const SAMPLE: u64 = 16;
@@ -365,6 +370,34 @@ mod tests {
         bytes[14 + 4..14 + 6].copy_from_slice(&(n as u16).to_be_bytes());
         bytes[14 + 24..14 + 28].copy_from_slice(&(n * 1_448).to_be_bytes());
         bytes
+    }
+
+    /// Of `packets` more packets from the `from`-th on, one in `every` comes twice: how many copies were found.
+    fn found(duplicates: &mut Duplicates, from: u32, packets: u32, every: u32) -> u32 {
+        let mut decoder = Decoder::new(&decode::Options::default());
+        let mut bytes = tcp(b"hello");
+        let mut found = 0;
+        for n in from..from + packets {
+            bytes[14 + 24..14 + 28].copy_from_slice(&(n * 1_448).to_be_bytes());
+            let wire_len = bytes.len() as u32;
+            let (time, link) = (START, Link(1));
+            let frame = Frame { time, number: 1, link, interface: 0, wire_len, bytes: &bytes };
+            let segment = decoder.decode(&frame).unwrap();
+            assert!(!duplicates.is_copy(&segment, START));
+            found += u32::from(n % every == 0 && duplicates.is_copy(&segment, START));
+        }
+        found
+    }
+
+    #[test]
+    fn rare_repeats_let_the_watch_sleep_and_a_doubled_vlan_does_not() {
+        let mut duplicates = fresh();
+        found(&mut duplicates, 0, 2 * WATCH, 1_000);
+        let rare = found(&mut duplicates, 2 * WATCH, WATCH, 1_000);
+        assert!(rare < 20, "{rare} of 65 found: the watch did not sleep");
+        let mut duplicates = fresh();
+        let all = found(&mut duplicates, 0, 3 * WATCH, 100);
+        assert_eq!(all, (3 * WATCH).div_ceil(100), "each in a hundred is watched");
     }
 
     #[test]

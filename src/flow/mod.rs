@@ -126,6 +126,14 @@ impl Options {
         self.report_seconds.max(1)
     }
 
+    /// Nanoseconds of silence that end no flow, whatever its state.
+    #[inline]
+    pub(crate) fn shortest_silence(&self) -> u64 {
+        let idle = self.tcp_idle_seconds.min(self.udp_idle_seconds);
+        let seconds = idle.min(self.unanswered_seconds).min(self.closed_seconds);
+        u64::from(seconds) * 1_000_000_000
+    }
+
     pub(crate) fn opening_limit(&self) -> usize {
         (self.opening_bytes as usize).min(MAX_OPENING)
     }

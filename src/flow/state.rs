@@ -9,7 +9,7 @@ use super::opening::{Opening, Placed};
 use super::rhythm::Rhythm;
 use super::{Counter, End, Options};
 use crate::count::Cells;
-use crate::decode::{Endpoint, Segment, Transport};
+use crate::decode::{Endpoint, Segment, Tcp, Transport};
 use crate::time::Time;
 
 /// A conversation between two ends. `S` is the progress of whoever reads its openings.
@@ -105,38 +105,17 @@ impl<S: Default> Flow<S> {
 
 impl<S> Flow<S> {
     /// Counts one segment of `sender`: octets, handshake, activity.
+    #[inline]
     pub fn count(&mut self, segment: &Segment<'_>, sender: Side, at: Time) {
         self.last = at;
         self.marks.sent(sender, segment.vlan.is_some());
-        if let Some(tcp) = segment.tcp {
+        if let Some(tcp) = &segment.tcp {
             if self.marks.shows_one_side() {
-                self.marks.acknowledged(&tcp);
+                self.marks.acknowledged(tcp);
             }
-            if tcp.syn {
-                self.syn_seen = true;
-                if !tcp.ack {
-                    self.isn.get_or_insert(tcp.sequence);
-                }
-                if !self.client_settled {
-                    self.client_is(if tcp.ack { sender.other() } else { sender });
-                }
-                if let Some(openings) = &mut self.openings {
-                    openings.of_mut(sender).begins_at(tcp.sequence.wrapping_add(1));
-                    if tcp.ack {
-                        // The SYN-ACK acknowledges the client's SYN: it tells where a direction that the tap has not
-                        // shown yet begins.
-                        let other = openings.of_mut(sender.other());
-                        if !other.is_certain() {
-                            other.begins_at(tcp.acknowledgment);
-                        }
-                    }
-                }
+            if tcp.syn || tcp.fin || tcp.rst {
+                self.shake(tcp, sender);
             }
-            match sender {
-                Side::Low => self.closed.fin_low |= tcp.fin,
-                Side::High => self.closed.fin_high |= tcp.fin,
-            }
-            self.closed.reset |= tcp.rst;
         }
         let from_client = sender == self.client;
         if !from_client {
@@ -159,6 +138,36 @@ impl<S> Flow<S> {
                 self.unreported.minute_bursts += activity.bursts;
             }
         }
+    }
+
+    /// The handshakes at both ends of a connection.
+    #[cold]
+    fn shake(&mut self, tcp: &Tcp, sender: Side) {
+        if tcp.syn {
+            self.syn_seen = true;
+            if !tcp.ack {
+                self.isn.get_or_insert(tcp.sequence);
+            }
+            if !self.client_settled {
+                self.client_is(if tcp.ack { sender.other() } else { sender });
+            }
+            if let Some(openings) = &mut self.openings {
+                openings.of_mut(sender).begins_at(tcp.sequence.wrapping_add(1));
+                if tcp.ack {
+                    // The SYN-ACK acknowledges the client's SYN: it tells where a direction that the tap has not
+                    // shown yet begins.
+                    let other = openings.of_mut(sender.other());
+                    if !other.is_certain() {
+                        other.begins_at(tcp.acknowledgment);
+                    }
+                }
+            }
+        }
+        match sender {
+            Side::Low => self.closed.fin_low |= tcp.fin,
+            Side::High => self.closed.fin_high |= tcp.fin,
+        }
+        self.closed.reset |= tcp.rst;
     }
 
     /// Looks at the stream again, from this segment of `sender` on: the next message of a protocol that tells more.
@@ -266,7 +275,17 @@ impl<S> Flow<S> {
 
     /// Whether `segment` belongs to another conversation between the same ends: a SYN after the end, or after the time in
     /// which silence ends a flow.
+    #[inline]
     pub fn is_over(&self, segment: &Segment<'_>, at: Time, options: &Options) -> Option<End> {
+        let silent = at.nanos().saturating_sub(self.last.nanos());
+        let soon = silent < options.shortest_silence();
+        if soon && segment.tcp.as_ref().is_none_or(|tcp| !tcp.syn) {
+            return None;
+        }
+        self.ends_before(segment, at, options)
+    }
+
+    fn ends_before(&self, segment: &Segment<'_>, at: Time, options: &Options) -> Option<End> {
         if at >= self.deadline(options) {
             return Some(if self.closed.is_closed() { End::Closed } else { End::Idle });
         }

@@ -13,7 +13,6 @@ mod window;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -29,8 +28,10 @@ use crate::time::Time;
 /// All files, each at its next record. Frames are handed out in place, from the buffers that `read` filled.
 pub(super) struct Files {
     readers: Vec<Option<Reader>>,
-    /// The timestamp of each reader's current record; equal ones in the order of the arguments.
-    order: BinaryHeap<Reverse<(Time, usize)>>,
+    /// Where the earliest record is; its timestamp, and the reader that stands there.
+    first: Option<Place>,
+    /// The other readers, each at its next record; equal timestamps in the order of the arguments.
+    later: BinaryHeap<Reverse<Place>>,
     clock: Clock,
     number: u64,
     /// Whether the current record was handed out.
@@ -43,6 +44,9 @@ pub(super) struct Files {
     /// Octets of all files; `None` where one is no regular file.
     total: Option<u64>,
 }
+
+/// The timestamp of a reader's current record, and its index.
+type Place = (Time, usize);
 
 impl Files {
     pub(super) fn open(paths: &[PathBuf], counts: Arc<Cells<Counter>>) -> Result<Self, Error> {
@@ -71,16 +75,17 @@ impl Files {
         read: Arc<AtomicU64>,
         total: Option<u64>,
     ) -> Result<Self, Error> {
-        let (mut readers, mut order, mut notices) = (Vec::new(), BinaryHeap::new(), Vec::new());
+        let (mut readers, mut later, mut notices) = (Vec::new(), BinaryHeap::new(), Vec::new());
         for (index, (name, input)) in inputs.into_iter().enumerate() {
             let mut reader = Reader::open(name, input)?;
             let first = reader.advance(&counts, &mut notices)?;
-            order.extend(first.map(|time| Reverse((time, index))));
+            later.extend(first.map(|time| Reverse((time, index))));
             readers.push(first.map(|_| reader));
         }
         Ok(Self {
             readers,
-            order,
+            first: later.pop().map(|Reverse(place)| place),
+            later,
             clock: Clock::default(),
             number: 0,
             spent: false,
@@ -94,20 +99,24 @@ impl Files {
 
     /// Leaves the earliest record behind, which was handed out.
     fn advance(&mut self) -> Result<(), Error> {
-        let Some(mut top) = self.order.peek_mut() else { return Ok(()) };
-        let index = top.0.1;
+        let Some((_, index)) = self.first else { return Ok(()) };
         let Some(slot) = self.readers.get_mut(index) else { return Ok(()) };
         let next = match slot {
             Some(reader) => reader.advance(&self.counts, &mut self.notices)?,
             None => None,
         };
-        match next {
-            Some(time) => top.0.0 = time,
-            None => {
-                PeekMut::pop(top);
-                *slot = None; // gives the buffer and the descriptor back
-            }
+        let Some(time) = next else {
+            *slot = None; // gives the buffer and the descriptor back
+            self.first = self.later.pop().map(|Reverse(place)| place);
+            return Ok(());
+        };
+        let mut place = (time, index);
+        if let Some(mut other) = self.later.peek_mut()
+            && other.0 < place
+        {
+            std::mem::swap(&mut other.0, &mut place);
         }
+        self.first = Some(place);
         Ok(())
     }
 }
@@ -117,7 +126,7 @@ impl Source for Files {
         if std::mem::take(&mut self.spent) {
             self.advance()?;
         }
-        let Some(Reverse((raw, index))) = self.order.peek().copied() else { return Ok(Next::End) };
+        let Some((raw, index)) = self.first else { return Ok(Next::End) };
         let time = match self.held.take() {
             Some(time) => time,
             None => {

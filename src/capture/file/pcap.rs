@@ -41,34 +41,41 @@ impl Pcap {
         Some(Self { order, unit, link, header: record, old: (major, minor) < (2, 4) })
     }
 
-    /// The record at the window's start:
-    ///
-    /// ```text
-    ///  0 seconds  4 micro- or nanoseconds  8 captured length  12 length on the wire  [16 interface, protocol, type]  frame
-    /// ```
+    /// The record that `bytes` begin with, where they hold all of it; whatever else there is, [`next`](Self::next) tells.
+    #[inline]
+    pub(super) fn plain(&self, bytes: &[u8]) -> Option<Record> {
+        let record = self.record(bytes.first_chunk()?)?;
+        (record.whole <= bytes.len()).then_some(record)
+    }
+
+    /// The record at the window's start.
     pub(super) fn next(&self, window: &mut Window) -> io::Result<Parsed> {
         if !window.have(self.header)? {
             return Ok(if window.available() == 0 { Parsed::End } else { Parsed::CutOff });
         }
-        let head = window.peek(self.header).and_then(<[u8]>::first_chunk::<PLAIN>);
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *head.unwrap_or(&[0; PLAIN]);
-        let fields = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
-        let [seconds, fraction, mut captured, mut wire_len] = match self.order {
-            Order::Little => fields.map(u32::from_le_bytes),
-            Order::Big => fields.map(u32::from_be_bytes),
-        };
-        if self.old && captured > wire_len {
-            (captured, wire_len) = (wire_len, captured);
-        }
-        if captured > FRAME_MAX {
+        let Some(head) = window.all().first_chunk() else { return Ok(Parsed::CutOff) };
+        let Some(record) = self.record(head) else {
+            let (captured, _) = self.lengths(head);
             return Ok(Parsed::Damaged(format!("a record that claims {captured} octets")));
+        };
+        Ok(if window.have(record.whole)? { Parsed::Record(record) } else { Parsed::CutOff })
+    }
+
+    /// What a record's header says; `None` where no frame is as long.
+    ///
+    /// ```text
+    ///  0 seconds  4 micro- or nanoseconds  8 captured length  12 length on the wire  [16 interface, protocol, type]  frame
+    /// ```
+    #[inline]
+    fn record(&self, head: &[u8; PLAIN]) -> Option<Record> {
+        let [a, b, c, d, e, f, g, h, ..] = *head;
+        let (seconds, fraction) = (self.number([a, b, c, d]), self.number([e, f, g, h]));
+        let (captured, wire_len) = self.lengths(head);
+        if captured > FRAME_MAX {
+            return None;
         }
         let len = captured as usize;
-        let whole = self.header + len;
-        if !window.have(whole)? {
-            return Ok(Parsed::CutOff);
-        }
-        Ok(Parsed::Record(Record {
+        Some(Record {
             raw: Time::from_nanos(
                 u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.unit,
             ),
@@ -77,8 +84,24 @@ impl Pcap {
             wire_len: wire_len.max(captured),
             skip: self.header,
             len,
-            whole,
-        }))
+            whole: self.header + len,
+        })
+    }
+
+    /// Octets captured, and on the wire.
+    #[inline]
+    fn lengths(&self, head: &[u8; PLAIN]) -> (u32, u32) {
+        let [.., i, j, k, l, m, n, o, p] = *head;
+        let (captured, wire_len) = (self.number([i, j, k, l]), self.number([m, n, o, p]));
+        if self.old && captured > wire_len { (wire_len, captured) } else { (captured, wire_len) }
+    }
+
+    #[inline]
+    fn number(&self, octets: [u8; 4]) -> u32 {
+        match self.order {
+            Order::Little => u32::from_le_bytes(octets),
+            Order::Big => u32::from_be_bytes(octets),
+        }
     }
 }
 

@@ -43,6 +43,20 @@ impl Window {
         if to <= self.end { self.buffer.get(from..to) } else { None }
     }
 
+    /// All that is available now.
+    #[inline]
+    pub(super) fn all(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Leaves the next `n` octets behind, which must be available.
+    #[inline]
+    pub(super) fn pass(&mut self, n: usize) {
+        let n = n.min(self.available());
+        self.start += n;
+        self.offset += n as u64;
+    }
+
     /// Octets that are available now.
     pub(super) const fn available(&self) -> usize {
         self.end - self.start

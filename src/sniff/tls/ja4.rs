@@ -137,23 +137,35 @@ fn version_name(version: u16) -> &'static str {
     }
 }
 
+/// Four digits each, between commas. By hand: through `format!` it would take most of what a hello costs in all.
 fn list(values: &[u16]) -> String {
     let mut text = String::with_capacity(values.len() * 5);
     for (at, value) in values.iter().enumerate() {
-        let _ = write!(text, "{}{value:04x}", if at == 0 { "" } else { "," });
+        if at > 0 {
+            text.push(',');
+        }
+        push_hex(&mut text, &value.to_be_bytes());
     }
     text
 }
 
 fn short_hash(text: &str) -> String {
-    let mut short = String::with_capacity(2 * HASH_OCTETS);
     if text.is_empty() {
         return "0".repeat(2 * HASH_OCTETS);
     }
-    for octet in digest(&SHA256, text.as_bytes()).as_ref().iter().take(HASH_OCTETS) {
-        let _ = write!(short, "{octet:02x}");
-    }
+    let hash = digest(&SHA256, text.as_bytes());
+    let mut short = String::with_capacity(2 * HASH_OCTETS);
+    push_hex(&mut short, hash.as_ref().get(..HASH_OCTETS).unwrap_or_default());
     short
+}
+
+fn push_hex(text: &mut String, octets: &[u8]) {
+    let digit =
+        |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble });
+    for octet in octets {
+        text.push(digit(octet >> 4));
+        text.push(digit(octet & 15));
+    }
 }
 
 const SIGNATURE_ALGORITHMS: u16 = 13;
