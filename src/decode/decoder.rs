@@ -61,7 +61,7 @@ impl Decoder {
     /// A UDP port leads into a tunnel only where a header follows that a sender of such tunnels writes, and where the
     /// inside can be read; all else on that port is a datagram like any other. The destination port counts; for Teredo,
     /// CAPWAP and L2TP, whose clients take any port, either side.
-    #[inline]
+    #[inline(always)]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Refusal> {
         match short::read(frame) {
             Some(segment) => Ok(segment),

@@ -21,10 +21,7 @@ impl Marks {
     #[inline]
     pub(super) const fn sent(&mut self, sender: Side, tagged: bool) {
         let how = if tagged { TAGGED } else { BARE };
-        self.seen |= match sender {
-            Side::Low => how,
-            Side::High => how << HIGH,
-        };
+        self.seen |= how << (HIGH * (sender as u32));
     }
 
     #[inline]

@@ -104,11 +104,16 @@ impl Patterns {
     }
 
     fn header(&self, name: &[u8], value: &[u8], met: &mut Met) {
-        let mut octets = [0u8; MAX_PATTERN];
-        let separator: &[u8] = b": ";
-        let text = name.iter().chain(separator).chain(value).map(u8::to_ascii_lowercase);
-        let len = octets.iter_mut().zip(text).map(|(to, octet)| *to = octet).count();
-        self.headers.find(octets.get(..len).unwrap_or_default(), met);
+        let (separator, both): (&[u8], _) = (b": ", name.len() + 2);
+        let octet = |at: usize| {
+            let octet = match at {
+                _ if at < name.len() => name.get(at),
+                _ if at < both => separator.get(at - name.len()),
+                _ => value.get(at - both),
+            };
+            octet.map(u8::to_ascii_lowercase)
+        };
+        self.headers.find_by(octet, met);
     }
 
     /// The path of a request that was answered well.
@@ -166,6 +171,11 @@ impl Prefixes {
     /// Adds all that `text` begins with; whether a longer text could begin with more. Narrows the rows octet by octet: most
     /// texts leave none after two or three.
     fn find(&self, text: &[u8], met: &mut Met) -> bool {
+        self.find_by(|at| text.get(at).copied(), met)
+    }
+
+    /// The same for a text whose octets are told one by one, by their place.
+    fn find_by(&self, octet: impl Fn(usize) -> Option<u8>, met: &mut Met) -> bool {
         let mut rows = self.0.as_slice();
         for depth in 0.. {
             // Those that end here stand before the longer ones.
@@ -179,10 +189,10 @@ impl Prefixes {
             if rows.is_empty() {
                 return false;
             }
-            let Some(octet) = text.get(depth) else { return true };
-            let from = rows.partition_point(|(head, _)| head.get(depth) < Some(octet));
+            let Some(octet) = octet(depth) else { return true };
+            let from = rows.partition_point(|(head, _)| head.get(depth) < Some(&octet));
             rows = rows.get(from..).unwrap_or_default();
-            let until = rows.partition_point(|(head, _)| head.get(depth) == Some(octet));
+            let until = rows.partition_point(|(head, _)| head.get(depth) == Some(&octet));
             rows = rows.get(..until).unwrap_or_default();
         }
         false

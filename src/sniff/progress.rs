@@ -158,15 +158,15 @@ impl Progress {
             let mut open = false;
             for swapped in [false, true] {
                 for (row, sniffer) in table.iter().enumerate() {
+                    let bit = if swapped { straight(row) << 1 } else { straight(row) };
+                    if self.refused & bit != 0 {
+                        continue;
+                    }
                     let (sniff, reply) = match sniffer.over {
                         Over::Stream { sniff, .. } => (sniff, false),
                         Over::Reply(sniff) => (sniff, true),
                         Over::Datagrams(_) => continue,
                     };
-                    let bit = if swapped { straight(row) << 1 } else { straight(row) };
-                    if self.refused & bit != 0 {
-                        continue;
-                    }
                     let view = self.view(openings, swapped);
                     match sniff(&view) {
                         Answer::NotMine => self.refused |= bit,

@@ -40,6 +40,12 @@ impl<'a> Reader<'a> {
         Some(value & (u64::MAX >> 2 >> (64 - 8 * bytes.len())))
     }
 
+    /// Passes over all octets that are `octet`, from here on.
+    pub(super) fn pass_all(&mut self, octet: u8) {
+        let passed = self.rest.iter().position(|&b| b != octet).unwrap_or(self.rest.len());
+        self.rest = self.rest.get(passed..).unwrap_or_default();
+    }
+
     pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;

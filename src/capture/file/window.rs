@@ -98,7 +98,8 @@ impl Window {
             self.buffer.resize(CHUNK, 0);
         }
         while self.end < n {
-            let Some(free) = self.buffer.get_mut(self.end..) else { return Ok(false) };
+            let until = self.buffer.len().min(n.max(self.end + READ));
+            let Some(free) = self.buffer.get_mut(self.end..until) else { return Ok(false) };
             match self.input.read(free) {
                 Ok(0) => return Ok(false),
                 Ok(got) => self.end += got.min(free.len()),
@@ -112,8 +113,12 @@ impl Window {
 
 const FIRST: usize = 64 * 1024;
 
-/// Large enough that a system call is shared by hundreds of frames, small enough to stay in a level-2 cache.
+/// Room for the largest piece and one read.
 const CHUNK: usize = 512 * 1024;
+
+/// Octets asked for at once: a system call is shared by hundreds of frames, and what it brought lies in the level-2 cache
+/// beside the flow table until it is read. The window goes back to the beginning of its buffer before each.
+const READ: usize = 128 * 1024;
 
 const _: () = assert!(REACH <= CHUNK && FIRST <= CHUNK);
 

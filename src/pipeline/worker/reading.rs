@@ -179,9 +179,9 @@ impl<O: Outlet> Worker<O> {
         if self.found.is_empty() {
             return;
         }
-        let found = std::mem::take(&mut self.found);
-        for evidence in found {
-            let Some(flow) = self.table.flow_mut(slot) else { return };
+        let mut found = std::mem::take(&mut self.found);
+        for evidence in found.drain(..) {
+            let Some(flow) = self.table.flow_mut(slot) else { break };
             flow.progress.sight = Sight::Read;
             flow.progress.http |= matches!(evidence, Evidence::Http(_));
             flow.progress.quic |=
@@ -194,6 +194,7 @@ impl<O: Outlet> Worker<O> {
                 self.shed.add(Shed::Evidence, 1);
             }
         }
+        self.found = found;
     }
 }
 

@@ -50,15 +50,16 @@ pub fn ja4(
     );
     suites.sort_unstable();
     offered.kinds.sort_unstable();
-    let mut described = list(&offered.kinds);
+    let mut listed = Vec::with_capacity(5 * (offered.kinds.len() + offered.algorithms.len()));
+    list(&suites, &mut listed);
+    push_hash(&listed, &mut text);
+    listed.clear();
+    list(&offered.kinds, &mut listed);
     if !offered.kinds.is_empty() && !offered.algorithms.is_empty() {
-        described.push('_');
-        described.push_str(&list(&offered.algorithms));
+        listed.push(b'_');
+        list(&offered.algorithms, &mut listed);
     }
-    for listed in [list(&suites), described] {
-        text.push('_');
-        text.push_str(&short_hash(&listed));
-    }
+    push_hash(&listed, &mut text);
     text.into()
 }
 
@@ -138,34 +139,31 @@ fn version_name(version: u16) -> &'static str {
 }
 
 /// Four digits each, between commas. By hand: through `format!` it would take most of what a hello costs in all.
-fn list(values: &[u16]) -> String {
-    let mut text = String::with_capacity(values.len() * 5);
+fn list(values: &[u16], out: &mut Vec<u8>) {
     for (at, value) in values.iter().enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        push_hex(&mut text, &value.to_be_bytes());
+        let [high, low] = value.to_be_bytes();
+        let ([a, b], [c, d]) = (hex(high), hex(low));
+        out.extend_from_slice(if at == 0 { &[] } else { b"," });
+        out.extend_from_slice(&[a, b, c, d]);
     }
-    text
 }
 
-fn short_hash(text: &str) -> String {
-    if text.is_empty() {
-        return "0".repeat(2 * HASH_OCTETS);
-    }
-    let hash = digest(&SHA256, text.as_bytes());
-    let mut short = String::with_capacity(2 * HASH_OCTETS);
-    push_hex(&mut short, hash.as_ref().get(..HASH_OCTETS).unwrap_or_default());
-    short
+/// An underscore, and the head of the hash; zeros for nothing.
+fn push_hash(listed: &[u8], text: &mut String) {
+    let hash = digest(&SHA256, listed);
+    let shown: [u8; HASH_OCTETS] = match hash.as_ref().first_chunk() {
+        Some(head) if !listed.is_empty() => *head,
+        _ => [0; HASH_OCTETS],
+    };
+    text.push('_');
+    text.extend(shown.into_iter().flat_map(hex).map(char::from));
 }
 
-fn push_hex(text: &mut String, octets: &[u8]) {
-    let digit =
-        |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble });
-    for octet in octets {
-        text.push(digit(octet >> 4));
-        text.push(digit(octet & 15));
+const fn hex(octet: u8) -> [u8; 2] {
+    const fn digit(nibble: u8) -> u8 {
+        if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble }
     }
+    [digit(octet >> 4), digit(octet & 15)]
 }
 
 const SIGNATURE_ALGORITHMS: u16 = 13;
