@@ -111,11 +111,12 @@ impl Duplicates {
     }
 }
 
-/// A pause of a mirror, or a day with one doubled VLAN of many, must not end the watch.
-const WATCH: u32 = 1 << 16;
+/// Packets without a copy that end the watch: a pause of a mirror that is shorter costs no copy when it is over, and a longer
+/// one some [`SAMPLE`].
+const WATCH: u32 = 1 << 14;
 
-/// The watch sleeps where copies are rarer than one in so many packets: by 65,536 packets after the last busy time, or later
-/// the nearer their share comes to this. What goes uncounted then is less than half a percent.
+/// The watch sleeps where copies are rarer than one in so many packets: [`WATCH`] packets after more came, or later, the nearer
+/// their share comes to this. What goes unseen then is less than half a percent.
 const SHARE: u32 = 256;
 
 /// So many copies go unseen on average when a port begins to make them.
@@ -393,11 +394,11 @@ mod tests {
     fn rare_repeats_let_the_watch_sleep_and_a_doubled_vlan_does_not() {
         let mut duplicates = fresh();
         found(&mut duplicates, 0, 2 * WATCH, 1_000);
-        let rare = found(&mut duplicates, 2 * WATCH, WATCH, 1_000);
+        let rare = found(&mut duplicates, 2 * WATCH, 4 * WATCH, 1_000);
         assert!(rare < 20, "{rare} of 65 found: the watch did not sleep");
         let mut duplicates = fresh();
-        let all = found(&mut duplicates, 0, 3 * WATCH, 100);
-        assert_eq!(all, (3 * WATCH).div_ceil(100), "each in a hundred is watched");
+        let all = found(&mut duplicates, 0, 9 * WATCH, 100);
+        assert_eq!(all, (9 * WATCH).div_ceil(100), "each in a hundred is watched");
     }
 
     #[test]
