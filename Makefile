@@ -23,6 +23,7 @@ BUILD_NEEDS := cc:gcc ld:binutils /usr/include/stdio.h:libc6-dev /usr/include/pc
 TEST_NEEDS := /usr/sbin/rsyslogd:rsyslog promtool:prometheus ip:iproute2 ss:iproute2 python3:python3 \
 	systemd-analyze:systemd setpriv:util-linux
 FUZZ_NEEDS := c++:g++ python3:python3
+BENCH_NEEDS := python3:python3 valgrind:valgrind
 
 # Readers of messages that others wrote; a test without them is skipped, and says so.
 TEST_PYTHON := target/test-python
@@ -72,10 +73,12 @@ conformance: build
 		echo "SKIPPED: $(CAPTURES)/score.py is not there (set CAPTURES=)"; \
 	fi
 
-# Beside peers that are installed, on a capture of yours: make bench CAPTURE=FILE.pcap
+# Instructions a packet of each stage, beside those kept; with CAPTURE=FILE.pcap also the time beside peers that are installed.
 bench: build
-	@test -n "$(CAPTURE)" || { echo "name a large capture: make bench CAPTURE=FILE.pcap" >&2; exit 1; }
-	benches/peers $(CAPTURE)
+	@$(call install_missing,$(BENCH_NEEDS))
+	benches/generate target/bench.pcap
+	benches/stages target/bench.pcap --saastap $(BINARY)
+	@test -z "$(CAPTURE)" || benches/peers $(CAPTURE) --saastap $(BINARY)
 
 # Licences and advisories of dependencies, the configuration, and the unit.
 check: setup
