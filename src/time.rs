@@ -66,6 +66,30 @@ impl Time {
     }
 }
 
+/// A named time zone (IANA), with its changes of the clock.
+#[derive(Clone, Debug)]
+pub struct Zone(jiff::tz::TimeZone);
+
+impl Zone {
+    pub const UTC: Self = Self(jiff::tz::TimeZone::UTC);
+
+    /// `Europe/Berlin`; `None` where neither the system's database nor the one built in knows it.
+    pub fn named(name: &str) -> Option<Self> {
+        jiff::tz::TimeZone::get(name).ok().map(Self)
+    }
+
+    /// What calendar and clock on the wall say there: the day of the week (0 is Monday) and the minute of the day.
+    pub fn wall(&self, at: Time) -> (u8, u16) {
+        let stamp = jiff::Timestamp::from_second(at.secs() as i64).unwrap_or_default();
+        let there = self.0.to_datetime(stamp);
+        let day = there.weekday().to_monday_zero_offset().unsigned_abs();
+        (
+            day,
+            u16::from(there.hour().unsigned_abs()) * 60 + u16::from(there.minute().unsigned_abs()),
+        )
+    }
+}
+
 /// A time as a person reads it in a line: `2026-11-22T14:37:00Z`.
 pub struct Second(pub Time);
 
@@ -111,6 +135,18 @@ impl<'de> Deserialize<'de> for Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_knows_when_its_clocks_change() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        let at = |text: &str| serde_json::from_str::<Time>(&format!("{text:?}")).unwrap();
+        // 2026-03-29, a Sunday: at 01:00 UTC the clocks go from 02:00 to 03:00.
+        assert_eq!(berlin.wall(at("2026-03-29T00:59:00Z")), (6, 60 + 59));
+        assert_eq!(berlin.wall(at("2026-03-29T01:00:00Z")), (6, 3 * 60));
+        assert_eq!(berlin.wall(at("2026-11-22T23:30:00Z")), (0, 30), "Monday there");
+        assert_eq!(Zone::UTC.wall(at("2026-11-22T23:30:00Z")), (6, 23 * 60 + 30));
+        assert!(Zone::named("Europe/Atlantis").is_none());
+    }
 
     #[test]
     fn shows_rfc_3339_with_microseconds_and_reads_it_back() {

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use self::single::{Case, CaseKey};
 use super::Options;
 use super::event::{Action, Event, Id, Sensor, What};
-use super::finding::{FINDINGS, FIRST_SEEN, Finding, Sighting, UNSANCTIONED_TENANT};
+use super::finding::{
+    EXCEPTION_EXPIRED, FINDINGS, FIRST_SEEN, Finding, OFF_HOURS, Sighting, UNSANCTIONED_TENANT,
+};
 use crate::count;
 use crate::time::Time;
 
@@ -20,6 +22,8 @@ crate::rows! {
     pub enum Counter {
         UnsanctionedTenant => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_tenant"),
         UnsanctionedUse => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_use"),
+        OffHours => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "off_hours"),
+        ExceptionExpired => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "exception_expired"),
         FirstSeen => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "first_seen"),
         Accepted => Counter "saastap_alert_events_accepted_total" "Events that the store took for delivery.",
         Refused => Counter "saastap_alert_events_refused_total" "Events that the store did not take; they are raised again.",
@@ -54,6 +58,8 @@ pub struct Cases {
     cases: BTreeMap<CaseKey, Case>,
     /// (vendor, group) that are known; the group is `None` for the organisation.
     known: BTreeSet<Known>,
+    /// Findings that are said once for ever and were, but for first sights.
+    told: BTreeSet<Id>,
     /// Events on their way into the store.
     pending: HashMap<Id, Pending>,
     /// When learning began: the first sighting ever.
@@ -72,6 +78,7 @@ impl Cases {
             cells,
             cases: BTreeMap::new(),
             known: BTreeSet::new(),
+            told: BTreeSet::new(),
             pending: HashMap::new(),
             begin: None,
             changed: Vec::new(),
@@ -108,8 +115,12 @@ impl Cases {
         let mut competed = false;
         for finding in FINDINGS {
             if finding.once {
-                if let Some(threshold) = (finding.condition)(seen) {
-                    self.see_once(finding, threshold, seen, raised);
+                match (finding.condition)(seen) {
+                    Some(threshold) if finding.id == FIRST_SEEN => {
+                        self.see_first(finding, threshold, seen, raised);
+                    }
+                    Some(threshold) => self.see_once(finding, threshold, seen, raised),
+                    None => {}
                 }
             } else if !competed {
                 let key = CaseKey::of(finding, seen);
@@ -154,9 +165,13 @@ impl Cases {
         let Some(pending) = self.pending.remove(&event) else { return };
         self.cells.add(Counter::Accepted, 1);
         match pending {
-            Pending::Once { known } => {
+            Pending::FirstSight { known } => {
                 self.cells.add(Counter::FirstSeen, 1);
                 self.known.extend(known);
+            }
+            Pending::Once { uid, finding } => {
+                self.cells.add(counter(finding), 1);
+                self.told.insert(uid);
             }
             Pending::Case { key, action: Action::Close, .. } => {
                 if let Some(case) = self.cases.remove(&key) {
@@ -202,6 +217,8 @@ impl Cases {
     fn restore_row(&mut self, key: &str, value: &str) -> Option<()> {
         if key == BEGIN {
             self.begin = Some(serde_json::from_str(value).ok()?);
+        } else if key.starts_with(TOLD) {
+            self.told.insert(Id::parse(value)?);
         } else if key.starts_with(KNOWN) {
             let known: Known = serde_json::from_str(value).ok()?;
             // A `first_seen` is committed with the row of its group alone: that tells of the organisation as well.
@@ -248,7 +265,43 @@ impl Cases {
         }
     }
 
+    /// What is said once for one tenant in one group, and one exception.
     fn see_once(
+        &mut self,
+        finding: &'static Finding,
+        threshold: &'static str,
+        seen: &Sighting<'_>,
+        raised: &mut Vec<Raised>,
+    ) {
+        let Some(exception) = &seen.decision.expired else { return };
+        let key = CaseKey::of(finding, seen);
+        let (marker, tenant) = match &key.tenant {
+            Some(tenant) => ("tenant", &**tenant),
+            None => ("", ""),
+        };
+        let words = [&exception.owner, &exception.reason, &exception.expires].map(String::as_str);
+        let [owner, reason, expires] = words;
+        let uid =
+            Id::of(&[finding.id, &key.group, &key.vendor, marker, tenant, owner, reason, expires]);
+        let event_id = Id::of(&[&uid.to_string(), Action::Create.name(), "0"]);
+        if self.told.contains(&uid) || self.pending.contains_key(&event_id) {
+            return;
+        }
+        if self.told.len() >= self.options.max_cases {
+            self.cells.add(Counter::CaseOverflow, 1);
+            return;
+        }
+        let mut case = Case::open(&key, threshold, seen);
+        case.uid = uid;
+        case.note(threshold, seen, 1);
+        let Some(mut out) = case.raise(&key, Action::Create, seen.at, &self.sensor) else { return };
+        let id = uid.to_string();
+        out.row = Row { key: format!("{TOLD}{id}"), value: Some(id) };
+        self.pending.insert(event_id, Pending::Once { uid, finding: finding.id });
+        raised.push(out);
+    }
+
+    fn see_first(
         &mut self,
         finding: &'static Finding,
         threshold: &'static str,
@@ -265,8 +318,7 @@ impl Cases {
         }
         // One event tells both: new to the organisation is new to the group as well. Another group's event that is on its
         // way has told it; else the scope would depend on how fast the store answers.
-        let under_way =
-            |p: &Pending| matches!(p, Pending::Once { known } if known.contains(&organisation));
+        let under_way = |p: &Pending| matches!(p, Pending::FirstSight { known } if known.contains(&organisation));
         let is_known = self.known.contains(&organisation) || self.pending.values().any(under_way);
         let scope = if is_known { "group" } else { "organisation" };
         let key = CaseKey { tenant: None, ..CaseKey::of(finding, seen) };
@@ -285,7 +337,7 @@ impl Cases {
             report.tenant.clone_from(&seen.key.tenant);
         }
         out.row = group.row();
-        self.pending.insert(event_id, Pending::Once { known: [organisation, group] });
+        self.pending.insert(event_id, Pending::FirstSight { known: [organisation, group] });
         raised.push(out);
     }
 
@@ -336,7 +388,8 @@ impl Known {
 }
 
 enum Pending {
-    Once { known: [Known; 2] },
+    FirstSight { known: [Known; 2] },
+    Once { uid: Id, finding: &'static str },
     Case { key: CaseKey, action: Action, at: Time },
 }
 
@@ -344,6 +397,7 @@ enum Pending {
 const MAX_CASE_CLIENTS: usize = 100_000;
 
 const KNOWN: &str = "known/";
+const TOLD: &str = "told/";
 const BEGIN: &str = "begin";
 
 fn known_of(seen: &Sighting<'_>) -> [Known; 2] {
@@ -357,6 +411,8 @@ fn known_of(seen: &Sighting<'_>) -> [Known; 2] {
 fn counter(finding: &str) -> Counter {
     match finding {
         UNSANCTIONED_TENANT => Counter::UnsanctionedTenant,
+        OFF_HOURS => Counter::OffHours,
+        EXCEPTION_EXPIRED => Counter::ExceptionExpired,
         FIRST_SEEN => Counter::FirstSeen,
         _ => Counter::UnsanctionedUse,
     }
@@ -372,7 +428,7 @@ pub(super) mod tests {
     use super::super::finding::UNSANCTIONED_USE;
     use super::super::finding::tests::Sample;
     use super::*;
-    use crate::policy::State;
+    use crate::policy::{Exception, State};
     use crate::signature::Role;
     use crate::usage::Engagement;
 
@@ -643,5 +699,35 @@ pub(super) mod tests {
             (raised[0].event.id, report(&raised[0]).finding.uid)
         };
         assert_eq!(ids(), ids());
+    }
+
+    #[test]
+    fn the_end_of_an_exception_is_told_once_for_ever() {
+        let mut bench = Bench::new(Options::default());
+        let mut sample = Sample::new("gorgias", "helpdesk").state(State::Tolerated);
+        let exception = |expires: &str| {
+            let (owner, reason) = ("marketing".to_owned(), "migration".to_owned());
+            let ends = Time::from_secs(1_793_577_600);
+            Some(Arc::new(Exception { owner, reason, expires: expires.to_owned(), ends }))
+        };
+        sample.decision.expired = exception("2026-11-01");
+        let first = bench.see(&sample);
+        assert_eq!(told(&first), [(EXCEPTION_EXPIRED, Action::Create)]);
+        assert!(bench.see(&sample).is_empty(), "on its way");
+        bench.cases.refused(first[0].event.id);
+        let again = bench.see(&sample);
+        assert_eq!(again[0].event.id, first[0].event.id, "the same message");
+        bench.accept(&again);
+        assert_eq!(bench.cells.get(Counter::ExceptionExpired), 1);
+        sample.key.client = "c-2".into();
+        assert!(bench.see(&sample).is_empty(), "another client of the group");
+
+        let row = again[0].row.clone();
+        let mut later = Bench::new(Options::default());
+        assert!(later.cases.restore(&[(row.key, row.value.unwrap())]).is_empty());
+        sample.at = sample.at.plus(48 * HOUR);
+        assert!(later.see(&sample).is_empty(), "told before the restart");
+        sample.decision.expired = exception("2026-12-01");
+        assert_eq!(later.see(&sample).len(), 1, "another exception");
     }
 }

@@ -67,6 +67,26 @@ pub static FINDINGS: &[Finding] = &[
         condition: unsanctioned_use,
     },
     Finding {
+        id: OFF_HOURS,
+        title: "Use outside the hours that policy allows",
+        definition: "Somebody works in a sanctioned service outside the hours of the rule that sanctions it.",
+        severity: Severity::Low,
+        attack: &[],
+        remote: (Severity::Medium, &["T1219.002"]),
+        once: false,
+        condition: off_hours,
+    },
+    Finding {
+        id: EXCEPTION_EXPIRED,
+        title: "Use goes on after the exception for it has expired",
+        definition: "A service is visited by a group after the last day of the exception that allowed it.",
+        severity: Severity::Medium,
+        attack: &[],
+        remote: (Severity::Medium, &["T1219.002"]),
+        once: true,
+        condition: exception_expired,
+    },
+    Finding {
         id: FIRST_SEEN,
         title: "Service seen for the first time",
         definition: "A service is visited for the first time in the organisation, or in a group, after the learning period.",
@@ -80,6 +100,8 @@ pub static FINDINGS: &[Finding] = &[
 
 pub const UNSANCTIONED_USE: &str = "unsanctioned_use";
 pub const UNSANCTIONED_TENANT: &str = "unsanctioned_tenant";
+pub const OFF_HOURS: &str = "off_hours";
+pub const EXCEPTION_EXPIRED: &str = "exception_expired";
 pub const FIRST_SEEN: &str = "first_seen";
 
 /// How grave; the names are those of OCSF, the numbers of syslog are given by the sink.
@@ -211,6 +233,17 @@ fn unsanctioned_use(seen: &Sighting<'_>) -> Option<&'static str> {
     (used && !seen.supplier()).then(|| seen.threshold())
 }
 
+/// What stands open in the background is no work: a minute must have become active outside the hours.
+fn off_hours(seen: &Sighting<'_>) -> Option<&'static str> {
+    let worked = seen.decision.off_hours && seen.standing.worked && !seen.bystander();
+    (worked && seen.decision.state == State::Sanctioned).then_some("active minute outside hours")
+}
+
+fn exception_expired(seen: &Sighting<'_>) -> Option<&'static str> {
+    let goes_on = seen.decision.expired.is_some() && seen.visited();
+    goes_on.then_some("visit after the last day")
+}
+
 fn first_seen(seen: &Sighting<'_>) -> Option<&'static str> {
     (seen.visited() && !seen.allowed()).then_some("visit")
 }
@@ -220,6 +253,7 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::policy::Exception;
     use crate::signature::{Deployment, TenantVisibility};
 
     /// A sighting that its test changes at will.
@@ -253,7 +287,7 @@ pub(super) mod tests {
                 client_kind: ClientKind::Host,
                 vendor: vendor_of(vendor, category),
                 relation: Relation::Unknown,
-                decision: Decision { state: State::Unreviewed, rule: None },
+                decision: Decision::default(),
                 vendor_has_own: false,
                 standing: Standing {
                     engagement: Engagement::Use,
@@ -262,6 +296,7 @@ pub(super) mod tests {
                     sent_today: 123_456,
                     threshold: Some("active_minutes"),
                     first_flow: false,
+                    worked: true,
                 },
                 ambiguous: false,
                 agent: false,
@@ -279,7 +314,8 @@ pub(super) mod tests {
         }
 
         pub(crate) fn state(mut self, state: State) -> Self {
-            self.decision = Decision { state, rule: Some("policy[1] (saastap.toml:3)".into()) };
+            let rule = Some("policy[1] (saastap.toml:3)".into());
+            self.decision = Decision { state, rule, ..Decision::default() };
             self
         }
 
@@ -424,6 +460,35 @@ pub(super) mod tests {
                 assert!(sample.raises().is_empty(), "{role} {state}");
             }
         }
+    }
+
+    #[test]
+    fn off_hours_is_work_in_what_is_sanctioned() {
+        let mut sample = Sample::new("gorgias", "helpdesk").state(State::Sanctioned);
+        assert!(sample.raises().is_empty(), "within its hours");
+        sample.decision.off_hours = true;
+        assert_eq!(sample.raises(), [OFF_HOURS]);
+        sample.standing.worked = false;
+        assert!(sample.raises().is_empty(), "a tab left open");
+        let mut widget = Sample::new("gorgias", "helpdesk").state(State::Sanctioned);
+        widget.decision.off_hours = true;
+        assert!(widget.role(Role::Widget).raises().is_empty());
+    }
+
+    #[test]
+    fn an_expired_exception_is_told_where_its_use_goes_on() {
+        let exception = Exception {
+            owner: "marketing".into(),
+            reason: "migration".into(),
+            expires: "2026-11-01".into(),
+            ends: Time::from_secs(1_793_577_600),
+        };
+        let mut sample = Sample::new("gorgias", "helpdesk").state(State::Tolerated);
+        sample.decision.expired = Some(exception.into());
+        assert_eq!(sample.raises(), [EXCEPTION_EXPIRED]);
+        sample.standing.engagement = Engagement::Glance;
+        assert!(sample.raises().is_empty());
+        assert!(Sample::new("gorgias", "helpdesk").state(State::Tolerated).raises().is_empty());
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Metrics {
             providers: Mutex::default(),
             usage: Arc::new(UsageMetrics::new(options.max_series)),
             catalog: Mutex::default(),
+            policy: Mutex::default(),
             reload_successful: AtomicU64::new(1),
             reload_success_at: AtomicI64::new(0),
             refused: AtomicU64::new(0),
@@ -95,6 +96,12 @@ impl Metrics {
         *locked(&self.sources.catalog) = Some(version.to_owned());
     }
 
+    /// The policy in force: how many rules it has, and of each exception the rule, its owner, and when it ends, in seconds
+    /// since the epoch.
+    pub fn policy(&self, rules: usize, exceptions: Vec<(String, String, u64)>) {
+        *locked(&self.sources.policy) = (rules, exceptions);
+    }
+
     /// What became of the last attempt to load configuration, policy and signatures. The first load counts.
     pub fn reloaded(&self, successful: bool) {
         self.sources.reload_successful.store(u64::from(successful), Ordering::Relaxed);
@@ -119,6 +126,7 @@ struct Sources {
     providers: Mutex<Vec<Arc<dyn Provider>>>,
     usage: Arc<UsageMetrics>,
     catalog: Mutex<Option<String>>,
+    policy: Mutex<(usize, Vec<(String, String, u64)>)>,
     reload_successful: AtomicU64,
     /// Seconds since the epoch; 0 before the first success.
     reload_success_at: AtomicI64,
@@ -165,6 +173,18 @@ impl Sources {
                 Kind::Gauge,
                 vec![("version", version)],
                 1.0,
+            );
+        }
+        let (rules, exceptions) = locked(&self.policy).clone();
+        let help = "Rules of the policy in force.";
+        push("saastap_policy_rules", help, Kind::Gauge, Vec::new(), rules as f64);
+        for (rule, owner, ends) in exceptions {
+            push(
+                "saastap_policy_exception_expiry_timestamp_seconds",
+                "When the exception of a rule ends.",
+                Kind::Gauge,
+                vec![("owner", owner), ("rule", rule)],
+                ends as f64,
             );
         }
         push(

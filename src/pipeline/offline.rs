@@ -81,6 +81,7 @@ pub fn collector(
     let groups = in_force.policy.groups();
     metrics.usage().declare_groups(groups.iter().map(|g| &**g));
     metrics.catalog(in_force.catalog.version());
+    metrics.policy(in_force.policy.rules().len(), in_force.policy.exceptions());
     drop(in_force);
     Ok(Collector::new(Parts {
         rules,

@@ -10,6 +10,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use toml::Spanned;
 use toml::value::Datetime;
 
+use super::hours::Hours;
 use super::nearest::suggest;
 use super::options::{ExceptionOptions, Options, OwnOptions, RuleOptions, Words};
 use super::own::{Own, host_of};
@@ -149,10 +150,15 @@ impl<'a> Builder<'a> {
             b.fault(span, format!("unknown group `{word}`"), mend);
             None
         });
-        if let Some(hours) = &options.hours {
-            let what = "`hours` is not known yet: it comes with a later version";
-            self.fault(&hours.span(), what, "remove `hours`; the rule then holds at all hours");
-        }
+        let hours = self.list(&options.hours, "hours", |b, word, span| match Hours::parse(word) {
+            Ok(hours) => Some(hours),
+            Err(what) => {
+                let mend =
+                    "write days, times and a time zone, as \"Mon-Fri 08:00-18:00 Europe/Berlin\"";
+                b.fault(span, what, mend);
+                None
+            }
+        });
         let state = match &options.state {
             Some(state) => self.one_of(
                 "state",
@@ -168,7 +174,14 @@ impl<'a> Builder<'a> {
                 None
             }
         };
-        let exception = options.exception.as_ref().and_then(|e| self.exception(e));
+        let exception = options.exception.as_ref().and_then(|e| self.exception(e)).map(Arc::new);
+        if let (Some(words), Some(state)) = (&options.hours, state)
+            && state != State::Sanctioned
+        {
+            let what = format!("`hours` say nothing of what is {state} at all hours");
+            let mend = "remove `hours`, or make the state \"sanctioned\"";
+            self.fault(&words.span(), what, mend);
+        }
         if self.faults.len() > before {
             return None;
         }
@@ -183,6 +196,7 @@ impl<'a> Builder<'a> {
             groups: rule_groups,
             deployments,
             state: state?,
+            hours,
             exception,
         })
     }

@@ -2,6 +2,7 @@
 
 mod build;
 mod group;
+mod hours;
 mod nearest;
 mod options;
 mod own;
@@ -26,6 +27,7 @@ use self::build::Builder;
 use self::own::Own;
 
 pub use self::group::{Groups, Who};
+pub use self::hours::Hours;
 pub use self::nearest::nearest;
 pub use self::options::{
     ExceptionOptions, GroupOptions, Options, OwnOptions, RuleOptions, Word, Words,
@@ -97,8 +99,18 @@ impl Policy {
     pub fn decide(&self, contact: &Contact<'_>) -> Decision {
         match self.rules.iter().find(|rule| rule.matches(contact)) {
             Some(rule) => rule.decide(contact.at),
-            None => Decision { state: State::Unreviewed, rule: None },
+            None => Decision::default(),
         }
+    }
+
+    /// Of each exception: the rule (`policy[3]`), its owner, and when it ends, in seconds since the epoch.
+    pub fn exceptions(&self) -> Vec<(String, String, u64)> {
+        let told = |rule: &Rule| {
+            let exception = rule.exception.as_ref()?;
+            let name = rule.label.split(' ').next().unwrap_or_default().to_owned();
+            Some((name, exception.owner.clone(), exception.ends.secs()))
+        };
+        self.rules.iter().filter_map(told).collect()
     }
 
     pub fn rules(&self) -> &[Rule] {
@@ -206,4 +218,15 @@ pub struct Decision {
     pub state: State,
     /// `policy[3] (saastap.toml:41)`; `None` where no rule matched.
     pub rule: Option<Arc<str>>,
+    /// The contact is outside the hours of the rule.
+    pub off_hours: bool,
+    /// The exception of the rule that has ended, whether its grace has or not.
+    pub expired: Option<Arc<Exception>>,
+}
+
+/// What no rule matches.
+impl Default for Decision {
+    fn default() -> Self {
+        Self { state: State::Unreviewed, rule: None, off_hours: false, expired: None }
+    }
 }

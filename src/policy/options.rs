@@ -62,8 +62,8 @@ pub struct RuleOptions {
     pub deployment: Option<Spanned<Words>>,
     pub state: Option<Spanned<String>>,
     pub exception: Option<Spanned<ExceptionOptions>>,
-    /// Refused for now.
-    pub hours: Option<Spanned<String>>,
+    /// `Mon-Fri 08:00-18:00 Europe/Berlin`.
+    pub hours: Option<Spanned<Words>>,
 }
 
 /// `exception = { owner, reason, expires }`, all of them needed.

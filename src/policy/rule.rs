@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::hours::Hours;
 use super::pattern::Pattern;
 use super::{Contact, Decision, Relation, State};
 use crate::signature::{Deployment, Role};
@@ -23,7 +24,9 @@ pub struct Rule {
     pub groups: Vec<Arc<str>>,
     pub deployments: Vec<Deployment>,
     pub state: State,
-    pub exception: Option<Exception>,
+    /// Outside all of them the rule still decides, and the contact is off hours.
+    pub hours: Vec<Hours>,
+    pub exception: Option<Arc<Exception>>,
 }
 
 /// Why a rule holds for a time only.
@@ -52,18 +55,20 @@ impl Rule {
     /// The state given to a contact that matches. A rule whose exception has ended still matches: it keeps its state for
     /// seven days of grace, then it says `unreviewed`, so that no later rule takes over unseen.
     pub fn decide(&self, at: Time) -> Decision {
-        let (state, label) = match &self.exception {
-            Some(e) if at >= e.ends.plus(GRACE) => {
-                let label = format!("{}, its exception expired {}", self.label, e.expires);
-                (State::Unreviewed, label.into())
+        let expired = self.exception.as_ref().filter(|e| at >= e.ends);
+        let over = expired.is_some_and(|e| at >= e.ends.plus(GRACE));
+        let off_hours = !allows(&self.hours, |hours| hours.hold(at));
+        let label = match expired {
+            Some(e) => {
+                let since = if over { "its exception expired" } else { "in grace since" };
+                let Exception { owner, reason, expires, .. } = &**e;
+                format!("{}, {since} {expires} ({owner}: {reason})", self.label).into()
             }
-            Some(e) if at >= e.ends => {
-                let label = format!("{}, in grace since {}", self.label, e.expires);
-                (self.state, label.into())
-            }
-            _ => (self.state, self.label.clone()),
+            None if off_hours => format!("{}, outside its hours", self.label).into(),
+            None => self.label.clone(),
         };
-        Decision { state, rule: Some(label) }
+        let state = if over { State::Unreviewed } else { self.state };
+        Decision { state, rule: Some(label), off_hours, expired: expired.cloned() }
     }
 
     /// Whether every contact that `later` is for is taken by this rule already. Sees lists within lists, not what is
@@ -98,6 +103,10 @@ impl fmt::Display for Rule {
         let shown =
             if conditions.is_empty() { "everything".to_owned() } else { conditions.join(", ") };
         write!(f, "{shown}: {}", self.state)?;
+        if !self.hours.is_empty() {
+            let hours: Vec<String> = self.hours.iter().map(ToString::to_string).collect();
+            write!(f, " in hours {}", hours.join(" or "))?;
+        }
         match &self.exception {
             Some(e) => write!(f, " until {} ({}: {})", e.expires, e.owner, e.reason),
             None => Ok(()),

@@ -69,7 +69,7 @@ fn time(text: &str) -> Time {
 fn without_rules_everything_is_unreviewed() {
     let policy = Policy::default();
     let decision = decide(&policy, "zendesk/acme either other");
-    assert_eq!(decision, Decision { state: State::Unreviewed, rule: None });
+    assert_eq!(decision, Decision::default());
     let group = policy.group("10.0.0.1".parse::<IpAddr>().unwrap().into());
     assert_eq!(group, &Group { name: "other".into(), kind: None });
     assert!(policy.named_vendors().is_empty());
@@ -268,17 +268,17 @@ state = "unsanctioned"
         (
             "2027-04-01T00:00:00Z",
             State::Tolerated,
-            "policy[1] (saastap.toml:2), in grace since 2027-03-31",
+            "policy[1] (saastap.toml:2), in grace since 2027-03-31 (marketing: migration)",
         ),
         (
             "2027-04-07T23:59:59Z",
             State::Tolerated,
-            "policy[1] (saastap.toml:2), in grace since 2027-03-31",
+            "policy[1] (saastap.toml:2), in grace since 2027-03-31 (marketing: migration)",
         ),
         (
             "2027-04-08T00:00:00Z",
             State::Unreviewed,
-            "policy[1] (saastap.toml:2), its exception expired 2027-03-31",
+            "policy[1] (saastap.toml:2), its exception expired 2027-03-31 (marketing: migration)",
         ),
     ] {
         let decision = decide_at(&policy, "intercom console other", time(at));
@@ -379,7 +379,11 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ),
         (
             "[[policy]]\nstate = \"tolerated\"\nhours = \"Mon-Fri 08:00-18:00\"",
-            "saastap.toml:3: `hours` is not known yet: it comes with a later version\n  mend: remove `hours`; the rule then holds at all hours",
+            "saastap.toml:3: `hours` say nothing of what is tolerated at all hours\n  mend: remove `hours`, or make the state \"sanctioned\"",
+        ),
+        (
+            "[[policy]]\nstate = \"sanctioned\"\nhours = [\"Mon-Fri 08:00-18:00\", \"Sat 9-12\"]",
+            "saastap.toml:3: `Sat 9-12` is no span of hours\n  mend: write days, times and a time zone, as \"Mon-Fri 08:00-18:00 Europe/Berlin\"",
         ),
         (
             "[[policy]]\nstate = \"tolerated\"\nexception = { owner = \"a\", expires = 2027-03-31 }",
@@ -435,4 +439,22 @@ category = "helpdesk"
 state = "tolerated"
 "#;
     assert_eq!(build(text).unwrap().rules().len(), 3);
+}
+
+#[test]
+fn outside_its_hours_a_rule_still_decides_and_says_so() {
+    let text = r#"
+[[policy]]
+vendor = "zendesk"
+state = "sanctioned"
+hours = ["Mon-Fri 08:00-18:00 Europe/Berlin", "Sat 09:00-12:00 Europe/Berlin"]
+"#;
+    let policy = build(text).unwrap();
+    let decide = |at: &str| decide_at(&policy, "zendesk/acme either other", time(at));
+    let within = decide("2026-11-20T16:59:00Z");
+    assert_eq!((within.state, within.off_hours), (State::Sanctioned, false));
+    let outside = decide("2026-11-20T17:00:00Z");
+    assert_eq!((outside.state, outside.off_hours), (State::Sanctioned, true));
+    assert!(outside.rule.unwrap().ends_with("outside its hours"));
+    assert!(!decide("2026-11-21T08:00:00Z").off_hours, "Saturday, 09:00 there");
 }

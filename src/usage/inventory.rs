@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
-use super::ledger::{Judgement, Ledger, MINUTES_A_DAY, counts};
+use super::ledger::{Added, Judgement, Ledger, MINUTES_A_DAY, counts};
 use super::options::Options;
 use super::{Addition, Engagement, Key, Standing, Usage};
 use crate::count::Cells;
@@ -196,7 +196,8 @@ impl Inventory {
         if first_flow {
             ledger.insert(key.role, Usage::new(addition), false);
         }
-        if !ledger.add(key.role, addition, &self.options) {
+        let Added { in_time, worked } = ledger.add(key.role, addition, &self.options);
+        if !in_time {
             self.cells.add(Counter::Late, 1);
         }
         mark(ledger, key, dirty);
@@ -226,6 +227,7 @@ impl Inventory {
             sent_today: after.sent,
             threshold: after.threshold,
             first_flow,
+            worked,
         }
     }
 

@@ -30,6 +30,15 @@ pub struct Judgement {
     pub sent: u64,
 }
 
+/// What an addition did.
+#[derive(Clone, Copy, Debug)]
+pub struct Added {
+    /// `false` where a detail came too late to be told apart.
+    pub in_time: bool,
+    /// It made a minute active.
+    pub worked: bool,
+}
+
 /// Whether what is sent in this role can make a use: widgets, files, telemetry and the vendor's own pages cannot, nor can
 /// mail and downloads.
 pub const fn counts(role: Role) -> bool {
@@ -62,10 +71,12 @@ impl Ledger {
         self.rows.retain(|r| r.role != role);
     }
 
-    /// Adds to the row of this role, which must be there. `false` where a detail came too late to be told apart.
-    pub fn add(&mut self, role: Role, addition: &Addition, options: &Options) -> bool {
+    /// Adds to the row of this role, which must be there.
+    pub fn add(&mut self, role: Role, addition: &Addition, options: &Options) -> Added {
         let gained = if counts(role) { self.minute(addition, options) } else { Ok((0, 0)) };
-        let Some(Row { usage, .. }) = self.row_mut(role) else { return true };
+        let Some(Row { usage, .. }) = self.row_mut(role) else {
+            return Added { in_time: true, worked: false };
+        };
         usage.kind = addition.client_kind;
         usage.flows = usage.flows.saturating_add(addition.flows);
         usage.sessions = usage.sessions.saturating_add(addition.sessions);
@@ -90,7 +101,7 @@ impl Ledger {
                 day.clear = day.clear.saturating_add(clear);
             }
         }
-        in_time && gained.is_ok()
+        Added { in_time: in_time && gained.is_ok(), worked: active > 0 }
     }
 
     /// How deep the use is on `day`, over the counting roles. `agent` tells on which days an agent companion was seen:

@@ -93,6 +93,8 @@ pub struct Standing {
     pub threshold: Option<&'static str>,
     /// This addition began the usage.
     pub first_flow: bool,
+    /// This addition made a minute active.
+    pub worked: bool,
 }
 
 /// One usage over time. Active minutes and engagement are those of the ledger (group, client, vendor, tenant) over the

@@ -109,7 +109,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         tenant: None,
         role: Role::Relay,
     };
-    let decision = Decision { state: State::Unreviewed, rule: None };
+    let decision = Decision::default();
     let standing = Standing {
         engagement: Engagement::Glance,
         before: None,
@@ -117,6 +117,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         sent_today: 100,
         threshold: None,
         first_flow: true,
+        worked: false,
     };
     let flow = FlowFacts {
         start: at,

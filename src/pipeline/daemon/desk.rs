@@ -127,6 +127,7 @@ impl Desk {
             );
         }
         self.metrics.catalog(rules.catalog.version());
+        self.metrics.policy(rules.policy.rules().len(), rules.policy.exceptions());
         let vendors = rules.policy.named_vendors();
         self.metrics.usage().declare_vendors(vendors.iter().map(|v| &**v));
         let groups = rules.policy.groups();
