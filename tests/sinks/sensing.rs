@@ -8,7 +8,7 @@ use saastap::alert::sink::{Configured, Table};
 use saastap::alert::{Cases, FlowFacts, Options, Outbox, Raised, Sensor, Sighting, SinkStats};
 use saastap::count::Cells;
 use saastap::identity::ClientKind;
-use saastap::policy::{Decision, Relation, State};
+use saastap::policy::{Decision, Relation};
 use saastap::signature::{Deployment, Role, TenantVisibility, Vendor};
 use saastap::store::Store;
 use saastap::time::Time;
