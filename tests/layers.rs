@@ -72,12 +72,15 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sd_notify", &["pipeline", "cli"]),
     ("serde", &[]),
     ("serde_json", &[]),
+    ("strsim", &["signature"]),
     ("tls_parser", &["sniff"]),
     ("tokio", &["alert", "export", "pipeline", "cli"]),
     ("tokio_rustls", &["alert"]),
     ("toml", &["signature", "policy", "alert", "config"]),
     ("tracing", &[]),
     ("tracing_subscriber", &["cli"]),
+    ("unicode_normalization", &["signature"]),
+    ("unicode_security", &["signature"]),
 ];
 
 /// Lines of code of a file, without tests, comments and blank lines.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::signature::{Catalog, Claim, Explanation};
+use crate::signature::{Catalog, Claim, Explanation, How, Imitation};
 
 /// Octets of one line of input that are read; more is no host name, and what is beyond is skipped.
 const MAX_LINE: u64 = 4096;
@@ -105,6 +105,14 @@ struct Line<'a> {
     source: Option<&'a str>,
     file: Option<String>,
     losers: Vec<Loser<'a>>,
+    imitates: Option<Imitates<'a>>,
+}
+
+#[derive(Serialize)]
+struct Imitates<'a> {
+    vendor: &'a str,
+    of: &'a str,
+    how: How,
 }
 
 #[derive(Serialize)]
@@ -138,6 +146,11 @@ impl<'a> Line<'a> {
                     why: why.name(),
                 })
                 .collect(),
+            imitates: explained.imitation.as_ref().map(|i| Imitates {
+                vendor: &i.vendor.id,
+                of: &i.of,
+                how: i.how,
+            }),
         }
     }
 }
@@ -171,6 +184,9 @@ fn person(explained: &Explanation, out: &mut impl Write) -> io::Result<()> {
         }
         _ => writeln!(out, "  none of the catalogue")?,
     }
+    if let Some(Imitation { vendor, of, how }) = &explained.imitation {
+        writeln!(out, "  imitates   {} ({}): {of}, {}", vendor.name, vendor.id, how.words())?;
+    }
     for (claim, why) in &explained.losers {
         writeln!(out, "  not        {} of {}: {}", claim.signature, claim.vendor, why.name())?;
     }
@@ -202,10 +218,9 @@ mod tests {
         assert!(got.starts_with(want), "{got}");
         assert!(got.contains("signature  zendesk.com (helpdesk/zendesk.toml:7)"), "{got}");
         let got = told(&["zendesk.com.login.example", "a\u{1b}[31m"], false, "");
-        assert!(
-            got.contains("  none of the catalogue\n  not        zendesk.com of zendesk"),
-            "{got}"
-        );
+        let want = "  none of the catalogue\n  imitates   Zendesk (zendesk): zendesk.com, put in front of \
+                    somebody else's domain\n  not        zendesk.com of zendesk";
+        assert!(got.contains(want), "{got}");
         assert!(!got.contains('\u{1b}'), "{got}");
     }
 
@@ -221,7 +236,7 @@ mod tests {
             (&lines[1]["ambiguous"], &lines[1]["signature"]),
             (&true.into(), &"zendesk.com".into())
         );
-        for key in ["vendor", "role", "tenant", "signature"] {
+        for key in ["vendor", "role", "tenant", "signature", "imitates"] {
             assert_eq!(lines[2].get(key), Some(&serde_json::Value::Null), "{key}");
         }
         assert_eq!(

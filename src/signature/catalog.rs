@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::check::Entry;
 use super::domain::{Hit, Name, Suffixes};
+use super::lookalike::Lookalikes;
 use super::rule::{Kind, Match, Reading};
 use super::tables::Tables;
 use super::{Vendor, Verdict};
@@ -20,6 +21,7 @@ pub struct Catalog {
     domains: Suffixes<Places>,
     cnames: Suffixes<Places>,
     others: Tables,
+    lookalikes: Lookalikes,
     version: String,
 }
 
@@ -104,11 +106,16 @@ impl Catalog {
         categories.sort_unstable();
         categories.dedup();
         let version = version(entries.len(), texts);
-        Self { entries, by_id, categories, domains, cnames, others, version }
+        let lookalikes = Lookalikes::new(&entries);
+        Self { entries, by_id, categories, domains, cnames, others, lookalikes, version }
     }
 
     pub(super) const fn domains(&self) -> &Suffixes<Places> {
         &self.domains
+    }
+
+    pub(super) const fn lookalikes(&self) -> &Lookalikes {
+        &self.lookalikes
     }
 
     pub(super) const fn others(&self) -> &Tables {

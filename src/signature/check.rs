@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::domain::registrable;
 use super::example::{Example, Given};
 use super::form::{host_name, is_label_pattern, is_word};
 use super::look::{self, Look};
@@ -20,6 +21,10 @@ pub struct Entry {
     pub file: Arc<str>,
     pub matches: Vec<Match>,
     pub examples: Vec<Example>,
+    /// Further domains that the vendor's owner registered: no usage, and no imitation either.
+    pub owned: Vec<Box<str>>,
+    /// Words of its domains that are words of a language too.
+    pub ordinary: Vec<Box<str>>,
     /// Of a folder of `signatures.dirs`, not shipped.
     pub own: bool,
 }
@@ -50,6 +55,8 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
     let examples = checker.examples(&sheet, &matches);
     let tenant_visibility = checker.visibility(&sheet, &matches);
     let file: Arc<str> = text.file.into();
+    let owned = checker.owned(&sheet);
+    let ordinary = sheet.ordinary.iter().map(|word| word.get_ref().as_str().into()).collect();
     let vendor = Vendor {
         id: sheet.id.into_inner().into(),
         name: sheet.name.into_inner().into(),
@@ -60,7 +67,15 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
         ordinary_inside: sheet.ordinary_inside.is_some_and(Spanned::into_inner),
         file: file.clone(),
     };
-    Some(Entry { vendor: Arc::new(vendor), file, matches, examples, own: text.own })
+    Some(Entry {
+        vendor: Arc::new(vendor),
+        file,
+        matches,
+        examples,
+        owned,
+        ordinary,
+        own: text.own,
+    })
 }
 
 struct Checker<'a> {
@@ -113,6 +128,16 @@ impl Checker<'_> {
             let mend = "add one with domain, role and source";
             self.fault("the file has no [[match]]", mend, 1);
         }
+    }
+
+    fn owned(&mut self, sheet: &Sheet) -> Vec<Box<str>> {
+        for name in &sheet.owned {
+            if registrable(name.get_ref()).as_ref() != Some(name.get_ref()) {
+                let what = format!("owned {:?} is no registered domain", name.get_ref());
+                self.at(name, what, "write the domain alone, in lower case: acme.example");
+            }
+        }
+        sheet.owned.iter().map(|name| name.get_ref().as_str().into()).collect()
     }
 
     fn row(&mut self, row: &Spanned<MatchRow>) -> Option<Match> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, Place};
 use super::domain::Name;
+use super::lookalike::Imitation;
 use super::rule::{Match, NoTenant};
 use super::{Entry, Verdict};
 
@@ -20,6 +21,8 @@ pub struct Explanation {
     pub no_tenant: Option<NoTenant>,
     /// Matches that could have been meant, longest name first.
     pub losers: Vec<(Claim, Lost)>,
+    /// Whom a name of nobody imitates.
+    pub imitation: Option<Imitation>,
 }
 
 /// A match and where it is written.
@@ -66,6 +69,7 @@ impl Catalog {
             winner: None,
             no_tenant: None,
             losers: Vec::new(),
+            imitation: self.imitates(host),
         };
         let address = host.parse().ok();
         let place = match address {

@@ -8,6 +8,7 @@ mod explain;
 mod form;
 mod load;
 mod look;
+mod lookalike;
 mod reserved;
 mod rule;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use example::{Example, Given};
 pub use explain::{Claim, Explanation, Lost};
 pub use load::Options;
 pub use look::{CertificateLook, Look};
+pub use lookalike::{Brands, How, Imitation, Strength};
 pub use rule::{Kind, Match, NoTenant, Reading};
 pub use schema::{Expect, Expected};
 

@@ -23,6 +23,10 @@ pub struct Sheet {
     pub homepage: Spanned<String>,
     pub tenant_visibility: Option<Spanned<TenantVisibility>>,
     pub ordinary_inside: Option<Spanned<bool>>,
+    #[serde(default)]
+    pub owned: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub ordinary: Vec<Spanned<String>>,
     #[serde(default, rename = "match")]
     pub matches: Vec<Spanned<MatchRow>>,
     #[serde(default, rename = "example")]
