@@ -156,10 +156,8 @@ impl Lookalikes {
             return None;
         }
         let registered = psl::domain(host.as_bytes())?;
-        let suffix = registered.suffix();
-        let known = suffix.is_known();
+        let known = registered.suffix().is_known();
         let registered = std::str::from_utf8(registered.as_bytes()).ok()?;
-        let suffix = std::str::from_utf8(suffix.as_bytes()).ok()?;
         if self.owned.contains(registered) || is_carrier(registered) {
             return None;
         }
