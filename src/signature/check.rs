@@ -24,7 +24,7 @@ pub struct Entry {
     /// Further domains that the vendor's owner registered: no usage, and no imitation either.
     pub owned: Vec<Box<str>>,
     /// Words of its domains that are words of a language too.
-    pub ordinary: Vec<Box<str>>,
+    pub everyday: Vec<Box<str>>,
     /// Of a folder of `signatures.dirs`, not shipped.
     pub own: bool,
 }
@@ -56,7 +56,7 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
     let tenant_visibility = checker.visibility(&sheet, &matches);
     let file: Arc<str> = text.file.into();
     let owned = checker.owned(&sheet);
-    let ordinary = sheet.ordinary.iter().map(|word| word.get_ref().as_str().into()).collect();
+    let everyday = sheet.everyday.iter().map(|word| word.get_ref().as_str().into()).collect();
     let vendor = Vendor {
         id: sheet.id.into_inner().into(),
         name: sheet.name.into_inner().into(),
@@ -73,7 +73,7 @@ pub fn read(text: &Text<'_>, faults: &mut Vec<Fault>) -> Option<Entry> {
         matches,
         examples,
         owned,
-        ordinary,
+        everyday,
         own: text.own,
     })
 }

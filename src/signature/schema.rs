@@ -26,7 +26,7 @@ pub struct Sheet {
     #[serde(default)]
     pub owned: Vec<Spanned<String>>,
     #[serde(default)]
-    pub ordinary: Vec<Spanned<String>>,
+    pub everyday: Vec<Spanned<String>>,
     #[serde(default, rename = "match")]
     pub matches: Vec<Spanned<MatchRow>>,
     #[serde(default, rename = "example")]

@@ -119,8 +119,8 @@ impl Lookalikes {
         // After all that is claimed: a word of both belongs to who claims it.
         for (at, entry) in entries.iter().enumerate() {
             for word in entry.owned.iter().filter_map(|name| name.split('.').next()) {
-                let ordinary = entry.ordinary.iter().any(|o| **o == *word);
-                if !ordinary && word.len() >= OWNED {
+                let everyday = entry.everyday.iter().any(|o| **o == *word);
+                if !everyday && word.len() >= OWNED {
                     all.words.insert(word, Strength::Distinct, at);
                 }
             }
@@ -140,12 +140,12 @@ impl Lookalikes {
         if !whole && (home != Some(registered) || !related) {
             return;
         }
-        let ordinary = entry.ordinary.iter().any(|o| **o == *word);
-        if ordinary && word.len() < ORDINARY {
+        let everyday = entry.everyday.iter().any(|o| **o == *word);
+        if everyday && word.len() < ORDINARY {
             self.domains.entry(registered.into()).or_insert(at);
             return;
         }
-        let strength = if related && !ordinary { Strength::Distinct } else { Strength::Needy };
+        let strength = if related && !everyday { Strength::Distinct } else { Strength::Needy };
         self.words.insert(word, strength, at);
         self.domains.entry(registered.into()).or_insert(at);
     }
@@ -250,7 +250,7 @@ mod tests {
         let viewer = sheet("distantviewer", "distantviewer.com");
         let common = sheet("exchange", "exchange.com").replacen(
             "[[match]]",
-            "ordinary = [\"exchange\"]\n[[match]]",
+            "everyday = [\"exchange\"]\n[[match]]",
             1,
         );
         let livechat = sheet("livechat", "livechat.com");
