@@ -12,7 +12,8 @@ use self::single::{Case, CaseKey};
 use super::Options;
 use super::event::{Action, Event, Id, Sensor, What};
 use super::finding::{
-    EXCEPTION_EXPIRED, FINDINGS, FIRST_SEEN, Finding, OFF_HOURS, Sighting, UNSANCTIONED_TENANT,
+    EXCEPTION_EXPIRED, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, OFF_HOURS, Sighting,
+    UNSANCTIONED_TENANT,
 };
 use crate::count;
 use crate::time::Time;
@@ -20,6 +21,7 @@ use crate::time::Time;
 crate::rows! {
     /// What cases count.
     pub enum Counter {
+        Lookalike => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "lookalike"),
         UnsanctionedTenant => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_tenant"),
         UnsanctionedUse => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_use"),
         OffHours => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "off_hours"),
@@ -414,6 +416,7 @@ fn counter(finding: &str) -> Counter {
         OFF_HOURS => Counter::OffHours,
         EXCEPTION_EXPIRED => Counter::ExceptionExpired,
         FIRST_SEEN => Counter::FirstSeen,
+        LOOKALIKE => Counter::Lookalike,
         _ => Counter::UnsanctionedUse,
     }
 }

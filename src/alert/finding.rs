@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::ClientKind;
 use crate::policy::{Decision, Relation, State};
-use crate::signature::{Role, Vendor};
+use crate::signature::{How, Role, Vendor};
 use crate::time::Time;
 use crate::usage::{Activity, Engagement, Key, Standing};
 
@@ -33,8 +33,13 @@ impl Finding {
         FINDINGS.iter().find(|f| f.id == id)
     }
 
-    pub const fn severity(&self, remote: bool) -> Severity {
-        if remote { self.remote.0 } else { self.severity }
+    /// By what decided, which is a threshold of this finding.
+    pub fn severity(&self, remote: bool, threshold: &str) -> Severity {
+        match remote {
+            _ if is_asked(threshold) => Severity::Informational,
+            true => self.remote.0,
+            false => self.severity,
+        }
     }
 
     pub const fn attack(&self, remote: bool) -> &'static [&'static str] {
@@ -44,6 +49,18 @@ impl Finding {
 
 /// All findings, the more specific before the more general: of the first rows that compete for one sighting only one is raised.
 pub static FINDINGS: &[Finding] = &[
+    Finding {
+        id: LOOKALIKE,
+        title: "A name that imitates a known vendor",
+        definition: "Somebody met a name that looks like a vendor's and is nobody's of the catalogue: the vendor's domain in front \
+                     of another, a letter off, letters that look alike, more beside its word, another ending. One case a name; \
+                     informational until a server answered.",
+        severity: Severity::Medium,
+        attack: &["T1566", "T1583.001"],
+        remote: (Severity::High, &["T1566", "T1583.001"]),
+        once: false,
+        condition: lookalike,
+    },
     Finding {
         id: UNSANCTIONED_TENANT,
         title: "Work in somebody else's instance of a vendor of which the organisation has its own",
@@ -98,6 +115,7 @@ pub static FINDINGS: &[Finding] = &[
     },
 ];
 
+pub const LOOKALIKE: &str = "lookalike";
 pub const UNSANCTIONED_USE: &str = "unsanctioned_use";
 pub const UNSANCTIONED_TENANT: &str = "unsanctioned_tenant";
 pub const OFF_HOURS: &str = "off_hours";
@@ -144,6 +162,8 @@ pub struct Sighting<'a> {
     pub inside: bool,
     /// Whether the relay, the remote assistance or the media only keeps in touch; `None` for all else.
     pub activity: Option<Activity>,
+    /// The name imitates the vendor: how, and whether a server answered under it.
+    pub imitation: Option<(How, bool)>,
     pub flow: FlowFacts<'a>,
 }
 
@@ -210,6 +230,26 @@ pub struct FlowFacts<'a> {
     pub community_id: Option<&'a str>,
 }
 
+fn lookalike(seen: &Sighting<'_>) -> Option<&'static str> {
+    Some(match seen.imitation? {
+        (How::Domain, true) => "connected: domain",
+        (How::Homoglyph, true) => "connected: homoglyph",
+        (How::Typo, true) => "connected: typo",
+        (How::Combined, true) => "connected: combined",
+        (How::Ending, true) => "connected: ending",
+        (How::Domain, false) => "asked: domain",
+        (How::Homoglyph, false) => "asked: homoglyph",
+        (How::Typo, false) => "asked: typo",
+        (How::Combined, false) => "asked: combined",
+        (How::Ending, false) => "asked: ending",
+    })
+}
+
+/// Whether the threshold is that of a name which nobody answered under.
+pub(super) fn is_asked(threshold: &str) -> bool {
+    threshold.starts_with("asked: ")
+}
+
 fn unsanctioned_tenant(seen: &Sighting<'_>) -> Option<&'static str> {
     let foreign =
         seen.relation == Relation::Foreign && seen.vendor_has_own && seen.key.tenant.is_some();
@@ -269,6 +309,7 @@ pub(super) mod tests {
         pub ambiguous: bool,
         pub agent: bool,
         pub inside: bool,
+        pub imitation: Option<(How, bool)>,
         pub host: String,
     }
 
@@ -301,6 +342,7 @@ pub(super) mod tests {
                 ambiguous: false,
                 agent: false,
                 inside: false,
+                imitation: None,
                 host: format!("app.{vendor}.test"),
             }
         }
@@ -343,6 +385,7 @@ pub(super) mod tests {
                 agent: self.agent,
                 inside: self.inside,
                 activity: None,
+                imitation: self.imitation,
                 flow: FlowFacts {
                     start: self.at,
                     name: &self.host,
@@ -489,6 +532,21 @@ pub(super) mod tests {
         sample.standing.engagement = Engagement::Glance;
         assert!(sample.raises().is_empty());
         assert!(Sample::new("gorgias", "helpdesk").state(State::Tolerated).raises().is_empty());
+    }
+
+    #[test]
+    fn an_imitation_is_told_whatever_policy_says_of_the_vendor() {
+        let mut sample = Sample::new("zendesk", "helpdesk").role(Role::Marketing);
+        sample.imitation = Some((How::Typo, true));
+        assert_eq!(sample.raises(), [LOOKALIKE]);
+        let row = Finding::by_id(LOOKALIKE).unwrap();
+        let told = (row.condition)(&sample.sighting()).unwrap();
+        assert_eq!(row.severity(false, told), Severity::Medium);
+        assert_eq!(row.severity(true, told), Severity::High);
+        sample.imitation = Some((How::Typo, false));
+        let told = (row.condition)(&sample.sighting()).unwrap();
+        assert_eq!(row.severity(true, told), Severity::Informational);
+        assert_eq!(sample.state(State::Sanctioned).raises(), [LOOKALIKE]);
     }
 
     #[test]

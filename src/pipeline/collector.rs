@@ -1,12 +1,14 @@
 //! The collector: takes the updates of all workers in one order, names the vendor, applies policy, counts usage and raises
 //! findings. Plain maps and no I/O; it alone writes what crosses flows.
 
+mod imitation;
 mod unnamed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::imitation::Honest;
 use super::claim;
 use super::coverage::Seen;
 use super::domain_records::{DNS_RECORD, vendors_of_own};
@@ -38,6 +40,7 @@ pub struct Collector {
     pub inventory: Arc<Inventory>,
     metrics: Arc<UsageMetrics>,
     pub cases: Cases,
+    honest: Honest,
     /// By worker and slot.
     flows: Vec<Vec<Option<Box<Record>>>>,
     flow_options: flow::Options,
@@ -82,6 +85,7 @@ impl Collector {
             seen: Seen::new(parts.metrics.clone()),
             metrics: parts.metrics,
             cases: parts.cases,
+            honest: Honest::default(),
             flows: (0..parts.workers).map(|_| Vec::new()).collect(),
             flow_options: parts.flow,
             keep_lines: parts.keep_lines,
@@ -100,6 +104,7 @@ impl Collector {
         let rules = self.rules.load();
         if !Arc::ptr_eq(&rules, &self.now_in_force) {
             self.cases.versions(rules.catalog.version(), &rules.policy_version);
+            self.honest = Honest::default();
             self.now_in_force = rules;
         }
     }
@@ -209,6 +214,7 @@ impl Collector {
             self.names.learn(ends.client, ends.server, declared, message, at);
             self.learn_records(message, at);
             self.identity.fronts.learn(message, at);
+            self.asked_for_imitations(ends, message, at);
         }
         // Between any other ports it is somebody's test of a server.
         if let Evidence::Dhcp(message) = &evidence
@@ -346,6 +352,7 @@ impl Collector {
             record.contact = contact;
             let unclaimed = record.contact.is_none() && record.left_out.is_none();
             record.candidate = if unclaimed { self.seen.candidate(&name.name) } else { None };
+            record.imitation = if unclaimed { self.imitation(&name, ends, at) } else { None };
         }
         let pending = std::mem::take(&mut record.pending);
         if record.contact.is_some() {
@@ -363,6 +370,9 @@ impl Collector {
 
     fn count(&mut self, record: &mut Record, delta: &Delta, at: Time) {
         record.add(delta);
+        if record.received.bytes > 0 {
+            self.tell_imitation(record, true, at);
+        }
         record.pulse.take(delta, at, record.ends.transport, self.inventory.options());
         if record.is_named() {
             self.see_named(record, delta);
@@ -380,6 +390,7 @@ impl Collector {
             self.name_by_others(record, ended.sight, began, ended.last);
         }
         self.count(record, &ended.delta, ended.last);
+        self.tell_imitation(record, false, ended.last);
         let seen = if record.is_named() {
             record.named_as()
         } else {
@@ -524,6 +535,7 @@ impl Collector {
             agent: verdict.agent,
             inside: contact.inside,
             activity,
+            imitation: None,
             flow: FlowFacts {
                 start: contact.start,
                 name: &contact.name.name,

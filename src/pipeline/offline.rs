@@ -208,11 +208,17 @@ fn conclude(collector: &mut Collector, events: &mut Vec<Event>) {
 fn add(event: Event, events: &mut Vec<Event>) {
     let What::Finding(later) = event.what else { return };
     let same = events.iter_mut().find_map(|known| match &mut known.what {
-        What::Finding(first) if first.finding.uid == later.finding.uid => Some(first),
+        What::Finding(first) if first.finding.uid == later.finding.uid => {
+            Some((first, &mut known.severity))
+        }
         _ => None,
     });
     match same {
-        Some(first) => {
+        Some((first, severity)) => {
+            if event.severity > *severity {
+                *severity = event.severity;
+                first.threshold = later.threshold;
+            }
             first.clients = later.clients;
             first.sightings = later.sightings;
             first.last_seen = later.last_seen;

@@ -14,7 +14,7 @@ use crate::decode::Endpoint;
 use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::{ClientKind, Ech, community_id};
 use crate::policy::{Decision, Relation};
-use crate::signature::{Confidence, Role, Verdict};
+use crate::signature::{Confidence, How, Role, Verdict};
 use crate::sniff;
 use crate::sniff::native::{self, Class};
 use crate::sniff::{ClientHello, DnsMessage, EchOuter, Evidence, HttpRequest};
@@ -54,10 +54,12 @@ pub struct Record {
     hint: Option<Visibility>,
     /// Where its octets are counted if its name is nobody's signature.
     pub candidate: Option<Ticket>,
+    /// Its name imitates somebody, and that has not been told yet.
+    pub imitation: Option<Box<Imitating>>,
     /// Octets that came before anything named the flow.
     pub pending: Delta,
     sent: Tally,
-    received: Tally,
+    pub received: Tally,
     /// Whether it only keeps in touch, or somebody is connected.
     pub pulse: Pulse,
     /// It speaks a protocol of remote assistance, or of media.
@@ -81,6 +83,13 @@ pub struct Contact {
     pub session_counted: bool,
     /// Both ends lie in networks of ours.
     pub inside: bool,
+}
+
+/// A contact with a name that imitates the vendor, and how.
+#[derive(Debug)]
+pub struct Imitating {
+    pub how: How,
+    pub contact: Contact,
 }
 
 impl Contact {
@@ -130,6 +139,7 @@ impl Record {
             left_out: None,
             hint: None,
             candidate: None,
+            imitation: None,
             pending: Delta::default(),
             sent: Tally::default(),
             received: Tally::default(),

@@ -77,6 +77,7 @@ fn metrics_pass_promtool_and_name_the_policys_vendors_from_the_start() {
         "saastap_findings_total{finding=\"unsanctioned_use\"}",
         "saastap_findings_total{finding=\"unsanctioned_tenant\"}",
         "saastap_findings_total{finding=\"first_seen\"}",
+        "saastap_findings_total{finding=\"lookalike\"}",
         "saastap_vendor_flows_total{state=\"unsanctioned\",vendor=\"anydesk\"}",
         "saastap_vendor_client_to_server_bytes_total{state=\"sanctioned\",vendor=\"zendesk\"}",
         "saastap_clients{state=\"tolerated\",vendor=\"kustomer\"}",

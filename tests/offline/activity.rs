@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::program::{DEFAULTS, OFFICE_DAY, saastap, saastap_fed};
 
-const SECOND: u64 = 1_000_000;
+pub const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
 const INSIDE: [u8; 4] = [10, 0, 9, 9];
-const OUTSIDE: [u8; 4] = [93, 184, 216, 34];
+pub const OUTSIDE: [u8; 4] = [93, 184, 216, 34];
 
 /// One flow as its test tells it: the client is 10.0.0.1.
-struct Talk {
+pub struct Talk {
     udp: bool,
     client_port: u16,
     server: ([u8; 4], u16),
@@ -24,7 +24,7 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(udp: bool, client_port: u16, server: [u8; 4], port: u16) -> Self {
+    pub fn new(udp: bool, client_port: u16, server: [u8; 4], port: u16) -> Self {
         let server = (server, port);
         let mut talk = Self { udp, client_port, server, next: [100, 900], frames: Vec::new() };
         if !udp {
@@ -35,12 +35,12 @@ impl Talk {
         talk
     }
 
-    fn tcp(client_port: u16, server: [u8; 4], port: u16) -> Self {
+    pub fn tcp(client_port: u16, server: [u8; 4], port: u16) -> Self {
         Self::new(false, client_port, server, port)
     }
 
     /// What an end says at a time.
-    fn say(&mut self, at: u64, client: bool, payload: &[u8]) {
+    pub fn say(&mut self, at: u64, client: bool, payload: &[u8]) {
         self.segment(at, client, 0x18, payload);
     }
 
@@ -99,7 +99,7 @@ impl Talk {
 }
 
 /// A capture of flows, each with what it is called here by the port of its client.
-fn capture(talks: Vec<Talk>) -> Vec<u8> {
+pub fn capture(talks: Vec<Talk>) -> Vec<u8> {
     let mut frames: Vec<_> = talks.into_iter().flat_map(|talk| talk.frames).collect();
     frames.sort_by_key(|(at, _)| *at);
     let head = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101];
@@ -115,7 +115,7 @@ fn capture(talks: Vec<Talk>) -> Vec<u8> {
     bytes
 }
 
-fn read(form: &str, bytes: &[u8]) -> crate::program::Ran {
+pub fn read(form: &str, bytes: &[u8]) -> crate::program::Ran {
     saastap_fed(&["read", "--config", DEFAULTS, form, "-"], |stdin| stdin.write_all(bytes).unwrap())
 }
 

@@ -13,6 +13,7 @@ mod configuration;
 mod doses;
 mod evidence;
 mod hostile;
+mod imitation;
 mod mirror;
 mod misuse;
 mod office;

@@ -10,7 +10,7 @@ use super::{Raised, Row};
 use crate::alert::event::{
     Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor, VendorName, What,
 };
-use crate::alert::finding::{Finding, Sighting};
+use crate::alert::finding::{Finding, LOOKALIKE, Sighting, is_asked};
 use crate::policy::{Relation, State};
 use crate::signature::Role;
 use crate::time::Time;
@@ -24,7 +24,16 @@ pub(super) struct CaseKey {
 }
 
 impl CaseKey {
+    /// An imitation is a case of its name, whoever meets it; all others are of a group, a vendor and its instance.
     pub(super) fn of(finding: &Finding, seen: &Sighting<'_>) -> Self {
+        if finding.id == LOOKALIKE {
+            return Self {
+                finding: finding.id,
+                group: EVERYBODY.into(),
+                vendor: seen.key.vendor.clone(),
+                tenant: Some(seen.flow.name.to_ascii_lowercase().into()),
+            };
+        }
         Self {
             finding: finding.id,
             group: seen.key.group.clone(),
@@ -59,6 +68,9 @@ pub(super) struct Case {
     evidence: Vec<Proof>,
     last: Last,
     pub(super) pending: Option<Id>,
+    /// It became graver than what was said, and whether the event under way says so.
+    graver: bool,
+    told_graver: bool,
 }
 
 impl Case {
@@ -84,6 +96,8 @@ impl Case {
             evidence: Vec::new(),
             last: Last::of(threshold, seen),
             pending: None,
+            graver: false,
+            told_graver: false,
         }
     }
 
@@ -109,6 +123,8 @@ impl Case {
             evidence: Vec::new(),
             last: kept.last,
             pending: None,
+            graver: false,
+            told_graver: false,
         };
         Some((key, case))
     }
@@ -122,7 +138,13 @@ impl Case {
     ) -> bool {
         self.last_seen = self.last_seen.max(seen.at);
         self.sightings += 1;
-        self.last = Last::of(threshold, seen);
+        let before = std::mem::replace(&mut self.last, Last::of(threshold, seen));
+        match (is_asked(&before.threshold), is_asked(threshold)) {
+            (true, false) => self.graver = self.sightings > 1,
+            // Once answered, the name stays one that was answered.
+            (false, true) => self.last.threshold = before.threshold,
+            _ => {}
+        }
         let client = hash(&seen.key.client);
         let mut told = true;
         if !self.clients.contains(&client) {
@@ -149,6 +171,7 @@ impl Case {
     pub(super) fn due(&self, now: Time, window: Duration) -> Option<Action> {
         match self.said {
             None => Some(Action::Create),
+            Some(_) if self.graver => Some(Action::Update),
             Some(said) if now >= said.plus(window) && self.sightings > self.said_sightings => {
                 Some(Action::Update)
             }
@@ -203,8 +226,9 @@ impl Case {
         };
         self.told_sightings = self.sightings;
         self.told_evidence = self.evidence.len();
+        self.told_graver = self.graver;
         self.pending = Some(id);
-        let severity = finding.severity(last.remote);
+        let severity = finding.severity(last.remote, &self.last.threshold);
         let what = What::Finding(Box::new(report));
         let event =
             Event { time: at, id, severity, sensor: sensor.clone(), what, truncated: false };
@@ -215,6 +239,7 @@ impl Case {
     pub(super) fn said(&mut self, at: Time) {
         self.pending = None;
         self.said = Some(at);
+        self.graver &= !self.told_graver;
         self.said_sightings = self.told_sightings;
         self.sequence += 1;
         self.evidence.drain(..self.told_evidence.min(self.evidence.len()));
@@ -305,6 +330,9 @@ struct Kept {
 const MAX_LISTED: usize = 20;
 /// Flows that an event shows as evidence.
 const MAX_EVIDENCE: usize = 5;
+
+/// The group of a case that is of no one group.
+const EVERYBODY: &str = "all";
 
 const CASE: &str = "case/";
 

@@ -1,0 +1,149 @@
+//! Names that imitate a vendor: asked of the catalogue once a name, told when a server answered under it, or nobody did.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+
+use super::Collector;
+use crate::alert::{FlowFacts, Sighting};
+use crate::decode::Endpoint;
+use crate::flow::Ends;
+use crate::identity::{Privacy, community_id};
+use crate::pipeline::judge::{Judged, judge};
+use crate::pipeline::name::{Name, Via};
+use crate::pipeline::record::{Imitating, Record};
+use crate::policy::{Decision, Relation, State};
+use crate::signature::{Confidence, Role, Verdict};
+use crate::sniff::DnsMessage;
+use crate::time::Time;
+use crate::usage::{Engagement, Standing};
+
+/// Names that imitate nobody, as hashes: a new one takes the place of another, and what was forgotten is asked again.
+pub struct Honest {
+    seen: Box<[u64]>,
+    hasher: RandomState,
+}
+
+impl Honest {
+    /// Whether the name was found to imitate nobody; if not, it is taken to be so from now on.
+    fn replace(&mut self, name: &str) -> bool {
+        let hash = self.hasher.hash_one(name) | 1;
+        let slot = usize::try_from(hash >> 1).unwrap_or_default() % HONEST;
+        self.seen.get_mut(slot).is_some_and(|seen| std::mem::replace(seen, hash) == hash)
+    }
+
+    fn forget(&mut self, name: &str) {
+        let hash = self.hasher.hash_one(name) | 1;
+        let slot = usize::try_from(hash >> 1).unwrap_or_default() % HONEST;
+        if let Some(seen) = self.seen.get_mut(slot) {
+            *seen = 0;
+        }
+    }
+}
+
+impl Default for Honest {
+    fn default() -> Self {
+        Self { seen: vec![0; HONEST].into(), hasher: RandomState::new() }
+    }
+}
+
+/// Names that are remembered: those of a busy hour of some thousand clients.
+const HONEST: usize = 65_536;
+
+impl Collector {
+    /// The imitation that an unclaimed name of a flow is.
+    pub(super) fn imitation(
+        &mut self,
+        name: &Name,
+        ends: Ends,
+        at: Time,
+    ) -> Option<Box<Imitating>> {
+        let told = name.via.rank() >= Via::HttpHost.rank()
+            || matches!(name.via, Via::Dns | Via::DnsQuery | Via::Socks);
+        if !told || self.left_out(ends).is_some() || self.honest.replace(&name.name) {
+            return None;
+        }
+        let rules = self.now_in_force.clone();
+        if rules.policy.is_own_domain(&name.name) || rules.policy.own_name(&name.name).is_some() {
+            return None;
+        }
+        let found = rules.catalog.imitates(&name.name)?;
+        self.honest.forget(&name.name);
+        let verdict = Verdict {
+            vendor: found.vendor,
+            role: Role::Marketing,
+            tenant: None,
+            ambiguous: false,
+            agent: false,
+            confidence: Confidence::Medium,
+            signature: found.of.into(),
+        };
+        let judged = Judged { verdict, relation: Relation::Unknown, chain: Vec::new() };
+        let mut contact = self.contact(name, judged, ends, at);
+        // What policy says of the vendor says nothing of who pretends to be it.
+        contact.decision = Decision { state: State::Unreviewed, rule: None };
+        Some(Box::new(Imitating { how: found.how, contact }))
+    }
+
+    /// Questions that were answered with something.
+    pub(super) fn asked_for_imitations(&mut self, ends: Ends, message: &DnsMessage, at: Time) {
+        if !message.response || message.rcode != 0 || message.answers.is_empty() {
+            return;
+        }
+        for (question, _) in message.questions() {
+            let name = Name { via: Via::DnsQuery, name: question.into() };
+            // A host of a customer may have any name: where its CNAME leads decides.
+            if let Some(imitating) = self.imitation(&name, ends, at)
+                && judge(&self.now_in_force, &self.names, question, at).is_none()
+            {
+                self.see_imitation(&imitating, ends, false, at);
+            }
+        }
+    }
+
+    /// Tells the imitation of a flow once: `answered` by its server, or at its end.
+    pub(super) fn tell_imitation(&mut self, record: &mut Record, answered: bool, at: Time) {
+        if let Some(imitating) = record.imitation.take() {
+            self.see_imitation(&imitating, record.ends, answered, at);
+        }
+    }
+
+    fn see_imitation(&mut self, imitating: &Imitating, ends: Ends, answered: bool, at: Time) {
+        let contact = &imitating.contact;
+        let plain = self.identity.privacy() == Privacy::Address;
+        let end = |end: Endpoint| plain.then(|| SocketAddr::new(end.ip.ip(), end.port));
+        let community = plain.then(|| community_id(ends.client, ends.server, ends.transport));
+        let standing = Standing {
+            engagement: Engagement::Glance,
+            before: None,
+            active_minutes_today: 0,
+            sent_today: 0,
+            threshold: None,
+            first_flow: true,
+        };
+        let sighting = Sighting {
+            at,
+            key: &contact.key,
+            client_kind: contact.client_kind,
+            vendor: &contact.verdict.vendor,
+            relation: contact.relation,
+            decision: &contact.decision,
+            vendor_has_own: false,
+            standing: &standing,
+            ambiguous: false,
+            agent: false,
+            inside: contact.inside,
+            activity: None,
+            imitation: Some((imitating.how, answered)),
+            flow: FlowFacts {
+                start: contact.start,
+                name: &contact.name.name,
+                via: contact.name.via.name(),
+                transport: ends.transport.name(),
+                client: end(ends.client),
+                server: end(ends.server),
+                community_id: community.as_deref(),
+            },
+        };
+        self.cases.see(&sighting, &mut self.raised);
+    }
+}
