@@ -141,6 +141,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         agent: false,
         inside: false,
         activity: None,
+        imitation: None,
         flow,
     };
     cases.see(&sighting, raised);
