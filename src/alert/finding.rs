@@ -202,7 +202,19 @@ impl Sighting<'_> {
 
     /// A contact deep enough to make its vendor known in its group.
     pub(super) fn visited(&self) -> bool {
-        self.standing.engagement >= Engagement::Visit && !self.bystander() && !self.supplier()
+        self.standing.engagement >= Engagement::Visit
+            && !self.bystander()
+            && !self.supplier()
+            && !self.may_be_a_page()
+    }
+
+    /// A name that pages of third parties fetch, or that other products share, and that shows no instance: until it is a use,
+    /// it is no evidence that anybody here knows the service.
+    fn may_be_a_page(&self) -> bool {
+        self.ambiguous
+            && self.key.tenant.is_none()
+            && self.relation != Relation::Own
+            && self.standing.engagement < Engagement::Use
     }
 
     /// `sanctioned` and `tolerated` raise none of the findings of this table.

@@ -34,6 +34,8 @@ pub struct Delta {
     pub minute: u32,
     pub minute_payload: u64,
     pub minute_bursts: u32,
+    /// Octets of payload that the client sent in the keep-alive rhythm.
+    pub quiet: u64,
 }
 
 impl Delta {

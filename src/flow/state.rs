@@ -131,6 +131,9 @@ impl<S> Flow<S> {
         }
         if from_client {
             let activity = self.rhythm.client_sent(at, segment.payload_len);
+            // What turns out to be activity only later is taken back, as far as it was not reported yet.
+            let quiet = self.unreported.quiet.saturating_add(segment.payload_len.into());
+            self.unreported.quiet = quiet.saturating_sub(activity.payload.into());
             if activity.payload > 0 {
                 // A minute that could not be reported in time merges into the next: octets are kept, its place is not.
                 self.unreported.minute = at.minute();
@@ -269,6 +272,7 @@ impl<S> Flow<S> {
         let delta = &mut self.unreported;
         std::mem::swap(&mut delta.sent, &mut delta.received);
         (delta.minute, delta.minute_payload, delta.minute_bursts) = (0, 0, 0);
+        delta.quiet = 0;
         self.answered |= delta.received.packets > 0;
         self.rhythm = Rhythm::default();
     }

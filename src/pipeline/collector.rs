@@ -287,6 +287,7 @@ impl Collector {
                     minute: at.minute(),
                     minute_payload: 0,
                     minute_bursts: 0,
+                    quiet: 0,
                 },
             );
         }
@@ -506,6 +507,7 @@ impl Collector {
                 minute: if delta.minute == 0 { at.minute() } else { delta.minute },
                 minute_payload: delta.minute_payload,
                 minute_bursts: delta.minute_bursts,
+                quiet: delta.quiet,
             },
         );
         self.metrics.add(&exported::Addition {

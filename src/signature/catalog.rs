@@ -149,7 +149,8 @@ impl Found<'_> {
             role: self.reading.role,
             tenant: self.reading.tenant.map(Arc::from),
             ambiguous: self.reading.ambiguous,
-            agent: self.rule.agent,
+            // A reserved label is no place where agents work: `www` of a console's suffix.
+            agent: self.rule.agent && self.reading.role == self.rule.role,
             confidence: self.rule.confidence,
             signature: self.rule.signature.clone(),
         }

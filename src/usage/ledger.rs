@@ -88,8 +88,10 @@ impl Ledger {
         let day = day_of(&mut usage.days, addition.at.day(), kept);
         let in_time = day.is_some();
         if let Some(day) = day {
-            day.sent = day.sent.saturating_add(addition.sent);
-            let clear = if addition.ambiguous { 0 } else { addition.sent };
+            // A tab that is open all day sends megabytes of heartbeats: they are no use.
+            let sent = addition.sent.saturating_sub(addition.quiet);
+            day.sent = day.sent.saturating_add(sent);
+            let clear = if addition.ambiguous { 0 } else { sent };
             day.clear_sent = day.clear_sent.saturating_add(clear);
             day.agent |= addition.agent;
         }

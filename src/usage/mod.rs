@@ -77,6 +77,8 @@ pub struct Addition {
     pub minute: u32,
     pub minute_payload: u64,
     pub minute_bursts: u32,
+    /// Octets of `sent` that kept connections alive.
+    pub quiet: u64,
 }
 
 /// How a usage stands after an addition was recorded.
@@ -87,7 +89,7 @@ pub struct Standing {
     pub before: Option<Engagement>,
     /// Of the day (UTC) of the addition.
     pub active_minutes_today: u32,
-    /// Octets from client to server on that day.
+    /// Octets from client to server on that day, without those that kept connections alive.
     pub sent_today: u64,
     /// Which threshold gave the engagement.
     pub threshold: Option<&'static str>,
@@ -143,7 +145,7 @@ pub struct Day {
     /// Active minutes, and those that were active without what went to ambiguous names.
     pub active: u32,
     pub clear: u32,
-    /// Octets sent, and those of them that went to names that are not ambiguous.
+    /// Octets sent beyond the keep-alive rhythm, and those of them that went to names that are not ambiguous.
     pub sent: u64,
     pub clear_sent: u64,
     /// An agent companion was seen.

@@ -18,7 +18,7 @@ pub struct Options {
     pub use_days: u32,
     /// ... within this many days.
     pub use_window_days: u32,
-    /// Octets sent in a day, by counting roles, that make a use.
+    /// Octets sent in a day, by counting roles and beyond the keep-alive rhythm, that make a use.
     pub use_sent: u64,
     /// Active minutes that make a use of an ambiguous name without an agent companion ...
     pub ambiguous_minutes: u32,

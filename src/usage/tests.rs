@@ -46,6 +46,7 @@ impl Script {
             minute: at.minute(),
             minute_payload: 2_500,
             minute_bursts: 4,
+            quiet: 0,
         };
         addition(&mut whole);
         self.inventory.record(self.key(), &whole)
@@ -179,6 +180,17 @@ fn five_megabytes_of_a_day_are_a_use_of_anybody() {
 }
 
 #[test]
+fn megabytes_of_heartbeats_are_no_use() {
+    let script = Script::new(ClientKind::Host, Role::Console);
+    let beats = |a: &mut Addition| {
+        (a.sent, a.minute_payload, a.minute_bursts, a.quiet) = (9_000_000, 0, 0, 8_000_000);
+    };
+    let standing = script.step(at(MONDAY, 600), beats);
+    assert_eq!((told(standing), standing.sent_today), (GLANCE, 1_000_000));
+    assert_eq!(script.usage().sent, 9_000_000, "the sum tells all");
+}
+
+#[test]
 fn of_a_shared_address_minutes_make_no_use() {
     let script = Script::new(ClientKind::Shared, Role::Console);
     assert_eq!(told(script.minutes(MONDAY, 200)), VISIT);
@@ -290,6 +302,7 @@ fn the_oldest_give_way_and_are_counted() {
             minute: 0,
             minute_payload: 0,
             minute_bursts: 0,
+            quiet: 0,
         };
         script.inventory.record(key, &addition);
         assert!(script.inventory.len() <= 160);
@@ -397,6 +410,7 @@ fn the_same_additions_give_the_same_usages() {
                 minute: at.minute() - next(20),
                 minute_payload: u64::from(next(4_000)),
                 minute_bursts: next(6),
+                quiet: 0,
             };
             told.push(inventory.record(key, &addition));
         }

@@ -9,6 +9,7 @@ mod bounds;
 mod cases;
 mod clients;
 mod configuration;
+mod days;
 #[path = "../doses/mod.rs"]
 mod doses;
 mod evidence;
