@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use saastap::count::{Cells, Kind};
 use saastap::export::usage::Addition;
-use saastap::export::web::{CandidateRow, VisibilityRow};
+use saastap::export::web::{CandidateRow, InsideServers, VisibilityRow};
 use saastap::export::{
     Coverage, Face, FindingRow, HealthRow, Metrics, Provider, Sample, Site, UsageRow, metrics, web,
 };
@@ -51,6 +51,9 @@ impl Face for Pipeline {
         let share = Share { flows: 2, bytes: 20 };
         vec![CandidateRow { domain: "unclaimed.example".into(), share, excess: 0 }]
     }
+    fn inside_servers(&self) -> InsideServers {
+        InsideServers::default()
+    }
     fn usage_rows(&self) -> Vec<UsageRow> {
         vec![UsageRow {
             vendor: "zendesk".into(),
@@ -58,6 +61,7 @@ impl Face for Pipeline {
             tenant: Some("<b>acme".into()),
             relation: "own".into(),
             role: "either".into(),
+            deployment: "cloud".into(),
             group: "support".into(),
             clients: 3,
             engagement: "use".into(),
@@ -181,6 +185,7 @@ fn promtool_finds_nothing_to_complain_of() {
         role: "console",
         group: "support",
         state: "unsanctioned",
+        deployment: "cloud",
         client: "c1",
         flows: 1,
         sent: 10,
@@ -229,6 +234,7 @@ fn series_known_beforehand_are_there_at_zero_and_no_client_is_in_any_label() {
         role: "either",
         group: "support",
         state: "sanctioned",
+        deployment: "cloud",
         client: "10.20.0.7",
         flows: 1,
         sent: 1,

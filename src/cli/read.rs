@@ -13,7 +13,7 @@ use super::Failure;
 use super::tables;
 use crate::alert::Event;
 use crate::config::{Config, MAX_WORKERS};
-use crate::export::web::{self, CandidateRow, VisibilityRow};
+use crate::export::web::{self, CandidateRow, InsideServers, VisibilityRow};
 use crate::export::{Metrics, UsageRow};
 use crate::identity::{Privacy, random_key};
 use crate::pipeline::{
@@ -84,8 +84,10 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
         let seen = &outcome.collector.seen;
         let (coverage, visibility) = (seen.coverage(), seen.visibility_rows());
         let candidates = seen.candidate_rows();
+        let inside = outcome.collector.inside_servers();
         if args.json {
             let whole = Whole {
+                inside_servers: &inside,
                 coverage: &coverage,
                 conditions: &outcome.conditions,
                 usage: &rows,
@@ -101,6 +103,7 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
             tables::findings(&mut out, &outcome.events)?;
             tables::visibility(&mut out, &visibility)?;
             tables::candidates(&mut out, &candidates)?;
+            tables::inside_servers(&mut out, &inside)?;
         }
         out.flush()
     });
@@ -117,6 +120,7 @@ struct Whole<'a> {
     findings: &'a [Event],
     visibility: &'a [VisibilityRow],
     candidates: &'a [CandidateRow],
+    inside_servers: &'a InsideServers,
 }
 
 fn print_lines(collector: &mut Collector, out: &mut impl Write) -> io::Result<()> {

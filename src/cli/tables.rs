@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::alert::Event;
 use crate::alert::event::What;
-use crate::export::web::{CandidateRow, Octets, VisibilityRow};
+use crate::export::web::{CandidateRow, InsideServers, Octets, VisibilityRow};
 use crate::export::{Coverage, FindingRow, UsageRow};
 use crate::time::Second;
 
@@ -20,7 +20,11 @@ pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
     let mut table = plain(header, &[7, 8]);
     for row in rows {
         table.add_row([
-            row.vendor.clone(),
+            // Most are in the cloud; what is not says so.
+            match row.deployment.as_str() {
+                "cloud" => row.vendor.clone(),
+                elsewhere => format!("{} ({elsewhere})", row.vendor),
+            },
             row.tenant.clone().unwrap_or_else(|| "-".into()),
             if row.tenant.is_some() { row.relation.clone() } else { "-".into() },
             row.role.clone(),
@@ -97,6 +101,42 @@ pub fn candidates(out: &mut impl Write, rows: &[CandidateRow]) -> io::Result<()>
         more => writeln!(out, "and {more} more: see --json"),
     }
 }
+
+/// Inside servers that were reached from outside and whose software nothing showed; nothing where no client outside was seen to
+/// come in at all. That none is listed is no proof that none is there.
+pub fn inside_servers(out: &mut impl Write, told: &InsideServers) -> io::Result<()> {
+    if told.flows_from_outside == 0 {
+        return Ok(());
+    }
+    let flows = told.flows_from_outside;
+    let plural = if flows == 1 { "" } else { "s" };
+    write!(out, "\nFrom outside to servers inside: {flows} flow{plural}; ")?;
+    if told.unknown.is_empty() {
+        return writeln!(
+            out,
+            "software that is not known was not seen among them.\n\
+             What does not pass this sensor, or shows nothing, is not in this."
+        );
+    }
+    writeln!(out, "software not known ([own] servers can declare it):")?;
+    let mut table = plain(["INSIDE SERVER", "PORT", "FLOWS", "BYTES"], &[2, 3]);
+    for row in told.unknown.iter().take(INSIDE_SERVERS) {
+        table.add_row([
+            row.server.clone(),
+            format!("{}/{}", row.transport, row.port),
+            row.flows.to_string(),
+            Octets(row.bytes).to_string(),
+        ]);
+    }
+    write_plain(out, table)?;
+    match told.unknown.len().saturating_sub(INSIDE_SERVERS) {
+        0 => Ok(()),
+        more => writeln!(out, "and {more} more: see --json"),
+    }
+}
+
+/// Inside servers that a terminal shows.
+const INSIDE_SERVERS: usize = 20;
 
 /// Candidates that a terminal shows.
 const CANDIDATES: usize = 10;

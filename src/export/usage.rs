@@ -1,4 +1,4 @@
-//! Usage as metrics: flows and bytes each way by vendor, by role and by group, each with state and never crossed; clients of
+//! Usage as metrics: flows and bytes each way by vendor, by role, by group and by deployment, each with state and never crossed; clients of
 //! a day by vendor; and the share of traffic that could be named.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +17,7 @@ pub struct Addition<'a> {
     pub role: &'a str,
     pub group: &'a str,
     pub state: &'a str,
+    pub deployment: &'a str,
     pub client: &'a str,
     /// 1 with the first report of a flow, then 0.
     pub flows: u64,
@@ -45,10 +46,11 @@ impl UsageMetrics {
             vendors: Table::default(),
             roles: Table::default(),
             groups: Table::default(),
+            deployments: Table::default(),
             visibility,
             now: Time::ZERO,
             // Each family keeps room for `other`.
-            room: max_series.saturating_sub(VENDOR_SERIES + 2 * PLAIN_SERIES),
+            room: max_series.saturating_sub(VENDOR_SERIES + 3 * PLAIN_SERIES),
         };
         Self { hasher: Hasher::default(), tables: Mutex::new(tables) }
     }
@@ -80,7 +82,7 @@ impl UsageMetrics {
         let state = STATES.iter().position(|s| *s == addition.state).unwrap_or(STATES.len() - 1);
         let client = self.hasher.hash(addition.client);
         let mut tables = locked(&self.tables);
-        let Tables { vendors, roles, groups, now, room, .. } = &mut *tables;
+        let Tables { vendors, roles, groups, deployments, now, room, .. } = &mut *tables;
         *now = (*now).max(addition.at);
         if let Some(vendor) = vendors.row(addition.vendor, VENDOR_SERIES, room)
             && let Some(cell) = vendor.get_mut(state)
@@ -88,7 +90,9 @@ impl UsageMetrics {
             cell.seen.add(addition);
             cell.clients.see(client, addition.at);
         }
-        for (table, label) in [(roles, addition.role), (groups, addition.group)] {
+        let plain =
+            [(roles, addition.role), (groups, addition.group), (deployments, addition.deployment)];
+        for (table, label) in plain {
             if let Some(cell) = table.row(label, PLAIN_SERIES, room).and_then(|r| r.get_mut(state))
             {
                 cell.seen.add(addition);
@@ -116,10 +120,11 @@ impl UsageMetrics {
         for row in &mut tables.vendors.rows {
             row.states.iter_mut().for_each(|cell| cell.clients.advance(now));
         }
-        let Tables { vendors, roles, groups, visibility, .. } = &*tables;
+        let Tables { vendors, roles, groups, deployments, visibility, .. } = &*tables;
         vendors.samples(&VENDOR, out);
         roles.samples(&ROLE, out);
         groups.samples(&GROUP, out);
+        deployments.samples(&DEPLOYMENT, out);
         for (row, state, cell) in vendors.cells() {
             out.push(Sample {
                 name: "saastap_clients",
@@ -145,9 +150,12 @@ impl UsageMetrics {
                 bytes,
             ));
         }
-        for (family, folded) in
-            [("vendor", vendors.folded), ("role", roles.folded), ("group", groups.folded)]
-        {
+        for (family, folded) in [
+            ("vendor", vendors.folded),
+            ("role", roles.folded),
+            ("group", groups.folded),
+            ("deployment", deployments.folded),
+        ] {
             out.push(counter(
                 "saastap_metric_series_dropped_total",
                 "Flow reports counted as `other`, because max_series left no room for a series.",
@@ -162,6 +170,7 @@ struct Tables {
     vendors: Table,
     roles: Table,
     groups: Table,
+    deployments: Table,
     visibility: BTreeMap<Visibility, Seen>,
     /// The latest packet time.
     now: Time,
@@ -316,7 +325,23 @@ const GROUP: Names = Names {
     ),
 };
 
-/// Series that one role or group costs: flows and bytes each way in each state.
+const DEPLOYMENT: Names = Names {
+    label: "deployment",
+    flows: (
+        "saastap_deployment_flows_total",
+        "Flows by deployment of the service and policy state.",
+    ),
+    sent: (
+        "saastap_deployment_client_to_server_bytes_total",
+        "Bytes on the wire from clients to servers by deployment of the service and policy state.",
+    ),
+    received: (
+        "saastap_deployment_server_to_client_bytes_total",
+        "Bytes on the wire from servers to clients by deployment of the service and policy state.",
+    ),
+};
+
+/// Series that one role, group or deployment costs: flows and bytes each way in each state.
 const PLAIN_SERIES: usize = 3 * STATES.len();
 /// The same and the clients.
 const VENDOR_SERIES: usize = 4 * STATES.len();
@@ -332,6 +357,7 @@ mod tests {
         role: "either",
         group: "support",
         state: "sanctioned",
+        deployment: "cloud",
         client: "c1",
         flows: 1,
         sent: 100,
@@ -355,9 +381,12 @@ mod tests {
         let usage = UsageMetrics::new(5_000);
         usage.add(&CONTACT);
         usage.add(&Addition { flows: 0, client: "c2", state: "tolerated", ..CONTACT });
-        for (family, value_of_label) in
-            [("vendor", "zendesk"), ("role", "either"), ("group", "support")]
-        {
+        for (family, value_of_label) in [
+            ("vendor", "zendesk"),
+            ("role", "either"),
+            ("group", "support"),
+            ("deployment", "cloud"),
+        ] {
             let labels = [(family, value_of_label), ("state", "sanctioned")];
             let name = |what: &str| format!("saastap_{family}_{what}_total");
             assert_eq!(value(&usage, &name("flows"), &labels), Some(1.0));
@@ -395,7 +424,13 @@ mod tests {
         }
         let mut out = Vec::new();
         usage.samples(&mut out);
-        let families = ["saastap_vendor_", "saastap_role_", "saastap_group_", "saastap_clients"];
+        let families = [
+            "saastap_vendor_",
+            "saastap_role_",
+            "saastap_group_",
+            "saastap_deployment_",
+            "saastap_clients",
+        ];
         let series = out.iter().filter(|s| families.iter().any(|f| s.name.starts_with(f))).count();
         assert!(series <= 200, "{series}");
         let other = [("vendor", OTHER), ("state", "sanctioned")];

@@ -14,11 +14,13 @@ use super::coverage::Seen;
 use super::domain_records::{DNS_RECORD, vendors_of_own};
 use super::judge::{Judged, judge};
 use super::name::Name;
+use super::premises::{Premises, declared, name_of};
 use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
 use crate::decode::{Endpoint, Transport};
+use crate::export::web::InsideServers;
 use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{self, Delta, Ends};
 use crate::identity::names::{self, Names};
@@ -49,6 +51,7 @@ pub struct Collector {
     /// What is to be said, until the store has taken it.
     pub raised: Vec<Raised>,
     pub seen: Seen,
+    pub premises: Premises,
 }
 
 /// A flow that lives is first told so long after it began, at most: names that ran out since then were good.
@@ -66,6 +69,7 @@ pub struct Parts {
     pub inventory: Arc<Inventory>,
     pub metrics: Arc<UsageMetrics>,
     pub cases: Cases,
+    pub premises: Premises,
     pub workers: usize,
     /// They say which networks are inside.
     pub flow: flow::Options,
@@ -86,6 +90,7 @@ impl Collector {
             metrics: parts.metrics,
             cases: parts.cases,
             honest: Honest::default(),
+            premises: parts.premises,
             flows: (0..parts.workers).map(|_| Vec::new()).collect(),
             flow_options: parts.flow,
             keep_lines: parts.keep_lines,
@@ -121,6 +126,11 @@ impl Collector {
         rows.extend(self.remembered.take_changed(limit.saturating_sub(rows.len())));
         rows.extend(self.identity.lease_rows(limit.saturating_sub(rows.len())));
         rows
+    }
+
+    /// What clients outside reached inside, with servers shown as clients are.
+    pub fn inside_servers(&self) -> InsideServers {
+        self.premises.told(|ip| self.identity.client(ip, ClientKind::Host).id.to_string())
     }
 
     /// Takes rows back, and says how many of them could not be read.
@@ -161,6 +171,7 @@ impl Collector {
             What::Counts(both) => {
                 let began = (at.minus(FIRST_REPORT), at);
                 self.name_by_others(&mut record, both.2, began, at);
+                self.name_by_server(&mut record, at);
                 self.count(&mut record, &both.1, at);
                 self.keep(worker, slot, record);
             }
@@ -280,6 +291,7 @@ impl Collector {
                     client_kind: ClientKind::Shared,
                     ambiguous: true,
                     agent: false,
+                    deployment: verdict.vendor.deployment,
                     flows: 0,
                     sessions: 0,
                     sent: 0,
@@ -334,6 +346,9 @@ impl Collector {
             return;
         }
         record.left_out = self.left_out(ends);
+        // What nobody's signature knows is what it was declared to be.
+        let declared = || declared(&self.now_in_force, ends.server, record.speaks_web());
+        let judged = judged.or_else(declared);
         let mut judged = judged.filter(|_| record.left_out.is_none());
         if let Some(judged) = judged.as_mut().filter(|_| record.ech == Ech::Real) {
             // What the client asked for is not what it must have meant here.
@@ -364,6 +379,19 @@ impl Collector {
         }
     }
 
+    /// A flow that nothing else names, to a server that is declared as ours.
+    fn name_by_server(&mut self, record: &mut Record, at: Time) {
+        let ends = record.ends;
+        if record.is_named() {
+            return;
+        }
+        let judged = declared(&self.now_in_force, ends.server, record.speaks_web());
+        let Some(judged) = judged else { return };
+        let name = name_of(&judged);
+        let name = record.name(name.via, &name.name, self.keep_lines);
+        self.named(record, ends, name, Some(judged), at);
+    }
+
     fn place(&self, ends: Ends) -> Place {
         let (client, server) = (ends.client.ip.ip(), ends.server.ip.ip());
         self.identity.place(client, server, ends.server.port)
@@ -389,6 +417,7 @@ impl Collector {
         if ended.sight != Sight::Empty {
             let began = (ended.start, ended.start);
             self.name_by_others(record, ended.sight, began, ended.last);
+            self.name_by_server(record, ended.last);
         }
         self.count(record, &ended.delta, ended.last);
         self.tell_imitation(record, false, ended.last);
@@ -399,6 +428,11 @@ impl Collector {
         };
         let pending = std::mem::take(&mut record.pending);
         self.seen.add(seen, 1, pending.sent.bytes + pending.received.bytes);
+        let answered = ended.sight != Sight::Empty && record.received() > 0;
+        if answered && record.left_out.is_none() && self.premises.comes_in(record.ends) {
+            let unknown = record.contact.is_none() && record.speaks_web();
+            self.premises.came_in(record.ends, unknown, record.octets(), ended.last);
+        }
         if self.keep_lines {
             let end = (ended.start, ended.end, seen);
             self.lines.push(record.line(ended.last, Some(end)));
@@ -416,6 +450,7 @@ impl Collector {
     /// Who asked for a vendor's name, and what policy says.
     fn contact(&self, name: &Name, judged: Judged, ends: Ends, at: Time) -> Contact {
         let rules = &self.now_in_force;
+        let deployment = self.premises.deployment(rules, &judged, name, ends);
         let Judged { verdict, relation, chain } = judged;
         let address = ends.client.ip.ip();
         let lease = self.identity.leases.at(address, at);
@@ -426,6 +461,7 @@ impl Collector {
             tenant: verdict.tenant.as_deref(),
             role: verdict.role,
             relation,
+            deployment,
             group: &group.name,
             at,
         });
@@ -440,6 +476,7 @@ impl Collector {
         Contact {
             name: name.clone(),
             relation,
+            deployment,
             key,
             client_kind: client.kind,
             decision,
@@ -486,6 +523,7 @@ impl Collector {
             tenant: verdict.tenant.as_deref(),
             role: verdict.role,
             relation: contact.relation,
+            deployment: contact.deployment,
             group: &contact.key.group,
             at,
         });
@@ -500,6 +538,7 @@ impl Collector {
                 client_kind: contact.client_kind,
                 ambiguous: verdict.ambiguous,
                 agent: verdict.agent,
+                deployment: contact.deployment,
                 flows,
                 sessions,
                 sent: delta.sent.bytes,
@@ -515,6 +554,7 @@ impl Collector {
             role: contact.key.role.name(),
             group: &contact.key.group,
             state: contact.decision.state.name(),
+            deployment: contact.deployment.name(),
             client: &contact.key.client,
             flows,
             sent: delta.sent.bytes,

@@ -105,7 +105,11 @@ impl Feed {
             + super::ring::memory()
             + u64::from(options.max_flows) * super::record::MEMORY;
         let lanes = if workers > 1 { shard::memory(workers) } else { 0 };
-        one * workers.max(1) as u64 + lanes + flow::DUPLICATES_MEMORY + super::coverage::MEMORY
+        one * workers.max(1) as u64
+            + lanes
+            + flow::DUPLICATES_MEMORY
+            + super::coverage::MEMORY
+            + super::premises::MEMORY
     }
 
     /// Gives at most `most` updates, in their order; how many there were.

@@ -13,6 +13,7 @@ mod judge;
 mod matrix;
 mod name;
 mod offline;
+mod premises;
 mod reader;
 mod record;
 mod ring;

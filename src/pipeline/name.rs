@@ -23,6 +23,8 @@ pub enum Via {
     Address,
     /// The verdict of an earlier flow between the same ends.
     Remembered,
+    /// Its server is declared in `[own]`.
+    OwnServer,
     /// The protocol is a product's own: by what it says first,
     Payload,
     /// by what a client offers within TLS,
@@ -51,6 +53,7 @@ impl Via {
             Self::DnsQuery => "dns_query",
             Self::Address => "address",
             Self::Remembered => "remembered",
+            Self::OwnServer => "own_server",
             Self::Payload => "payload",
             Self::Alpn => "alpn",
             Self::Native => "native",
@@ -73,6 +76,11 @@ impl Via {
         self.rank() >= Self::Certificate.rank()
     }
 
+    /// It is the name of a host, as the catalogue of names knows it.
+    pub const fn is_host(self) -> bool {
+        matches!(self, Self::Dns | Self::Remembered | Self::Smtp) || self.rank() > Self::Smtp.rank()
+    }
+
     /// It shows the product itself, whatever host name it goes by: on premise that is anybody's.
     pub const fn is_product(self) -> bool {
         matches!(
@@ -87,7 +95,7 @@ impl Via {
         match self {
             Self::DnsQuery => 0,
             Self::Address => 1,
-            Self::Remembered => 2,
+            Self::Remembered | Self::OwnServer => 2,
             Self::Payload | Self::Alpn | Self::Native | Self::Ja4 => 3,
             Self::Dns => 4,
             Self::Smtp | Self::Certificate | Self::HttpResponse => 5,

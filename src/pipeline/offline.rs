@@ -9,6 +9,7 @@ use std::thread;
 use super::collector::{Collector, Parts};
 use super::condition::{Condition, conditions, sum};
 use super::feed::Feed;
+use super::premises::Premises;
 use super::reader::{Taker, read};
 use super::ring::PAUSE;
 use super::rules::InForce;
@@ -83,6 +84,8 @@ pub fn collector(
     metrics.catalog(in_force.catalog.version());
     metrics.policy(in_force.policy.rules().len(), in_force.policy.exceptions());
     drop(in_force);
+    let premises = Premises::new(&config.flow);
+    metrics.register(premises.cells().clone());
     Ok(Collector::new(Parts {
         rules,
         identity,
@@ -91,6 +94,7 @@ pub fn collector(
         inventory,
         metrics: metrics.usage().clone(),
         cases: Cases::new(config.alert.clone(), sensor, cells),
+        premises,
         workers: config.sensor.workers,
         flow: config.flow.clone(),
         keep_lines,

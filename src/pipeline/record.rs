@@ -14,7 +14,7 @@ use crate::decode::Endpoint;
 use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::{ClientKind, Ech, community_id};
 use crate::policy::{Decision, Relation};
-use crate::signature::{Confidence, How, Role, Verdict};
+use crate::signature::{Confidence, Deployment, How, Role, Verdict};
 use crate::sniff;
 use crate::sniff::native::{self, Class};
 use crate::sniff::{ClientHello, DnsMessage, EchOuter, Evidence, HttpRequest};
@@ -30,6 +30,7 @@ pub struct Record {
     /// The highest rank of a name so far; 0 where nothing named it but DNS questions in it.
     rank: u8,
     has_hello: bool,
+    has_http: bool,
     /// What the extension of the last hello is, and the outer hello before it.
     pub ech: Ech,
     pub ech_before: Option<EchOuter>,
@@ -72,6 +73,7 @@ pub struct Contact {
     pub name: Name,
     pub verdict: Verdict,
     pub relation: Relation,
+    pub deployment: Deployment,
     pub key: usage::Key,
     pub client_kind: ClientKind,
     pub decision: Decision,
@@ -124,6 +126,7 @@ impl Record {
             ends,
             rank: 0,
             has_hello: false,
+            has_http: false,
             ech: Ech::None,
             ech_before: None,
             names: Vec::new(),
@@ -156,6 +159,7 @@ impl Record {
     /// Takes evidence; the names that it gives the flow. `keep` is off where no line will be printed.
     pub fn learn(&mut self, evidence: Evidence, keep: bool) -> Vec<Name> {
         let mut names = Vec::new();
+        self.has_http |= matches!(evidence, Evidence::Http(_) | Evidence::HttpResponse(_));
         match evidence {
             Evidence::Tls(hello) => {
                 if sniff::encrypted_dns(&hello, self.ends.server.port) {
@@ -251,6 +255,21 @@ impl Record {
         (relay || self.native).then(|| self.pulse.activity())
     }
 
+    /// TLS or HTTP was read in it.
+    pub const fn speaks_web(&self) -> bool {
+        self.has_hello || self.has_http
+    }
+
+    /// Octets that the server sent.
+    pub const fn received(&self) -> u64 {
+        self.received.bytes
+    }
+
+    /// Octets both ways.
+    pub const fn octets(&self) -> u64 {
+        self.sent.bytes + self.received.bytes
+    }
+
     pub const fn is_named(&self) -> bool {
         self.rank > 0
     }
@@ -331,6 +350,7 @@ impl Record {
             vendor: contact.map(|c| c.verdict.vendor.id.clone()),
             tenant: contact.and_then(|c| c.verdict.tenant.clone()),
             role: contact.map(|c| c.verdict.role.name()),
+            deployment: contact.map(|c| c.deployment),
             via: contact.map(|c| c.name.via),
             signature: contact.map(|c| c.verdict.signature.clone()),
             // What the configuration declares stands in no file of the catalogue.
@@ -388,6 +408,8 @@ pub struct FlowLine {
     pub tenant: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployment>,
     /// What gave the vendor: the kind of name, the signature and how sure it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,

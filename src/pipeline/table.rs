@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::rules::Rules;
 use crate::export::UsageRow;
 use crate::policy::{Contact, Relation, State};
-use crate::signature::Role;
+use crate::signature::{Deployment, Role};
 use crate::time::Time;
 use crate::usage::{Engagement, Key, Usage, counts};
 
@@ -22,12 +22,15 @@ pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
         .into_iter()
         .filter_map(|((vendor, tenant, role, group), row)| {
             let vendor = rules.catalog.vendor(&vendor)?;
+            // What older versions saved does not say it.
+            let deployment = row.deployment.unwrap_or(vendor.deployment);
             let relation = rules.policy.relation(&vendor.id, tenant.as_deref());
             let decision = rules.policy.decide(&Contact {
                 vendor,
                 tenant: tenant.as_deref(),
                 role,
                 relation,
+                deployment,
                 group: &group,
                 at: row.last,
             });
@@ -37,6 +40,7 @@ pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
                 tenant: tenant.as_deref().map(str::to_owned),
                 relation: shown_relation(relation, role, row.engagement).to_owned(),
                 role: role.name().to_owned(),
+                deployment: deployment.name().to_owned(),
                 group: group.to_string(),
                 clients: row.clients.len() as u64,
                 engagement: row.engagement.name().to_owned(),
@@ -68,6 +72,7 @@ type Place = (Arc<str>, Option<Arc<str>>, Role, Arc<str>);
 
 struct Row {
     clients: BTreeSet<Arc<str>>,
+    deployment: Option<Deployment>,
     engagement: Engagement,
     flows: u64,
     sessions: u64,
@@ -82,6 +87,7 @@ impl Default for Row {
     fn default() -> Self {
         Self {
             clients: BTreeSet::new(),
+            deployment: None,
             engagement: Engagement::Glance,
             flows: 0,
             sessions: 0,
@@ -97,6 +103,8 @@ impl Default for Row {
 impl Row {
     fn add(&mut self, key: &Key, usage: &Usage) {
         self.clients.insert(key.client.clone());
+        let before = self.deployment.unwrap_or(usage.deployment);
+        self.deployment = Some(before.and(usage.deployment));
         self.engagement = self.engagement.max(usage.engagement);
         self.flows += usage.flows;
         self.sessions += usage.sessions;

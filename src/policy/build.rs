@@ -1,9 +1,11 @@
 //! From the tables as written to a policy, or to all mistakes in them at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -13,11 +15,12 @@ use toml::value::Datetime;
 use super::hours::Hours;
 use super::nearest::suggest;
 use super::options::{ExceptionOptions, Options, OwnOptions, RuleOptions, Words};
-use super::own::{Own, host_of};
+use super::own::{Own, Server, host_of};
 use super::pattern::Pattern;
-use super::rule::{Exception, Rule, deployment_name};
+use super::rule::{Exception, Rule};
 use super::{Group, OTHER, Policy, Relation, State};
 use crate::fault::{Fault, Faults, line_of};
+use crate::identity::parse_network;
 use crate::signature::{Deployment, Role, TenantVisibility, Vendor};
 use crate::time::{DAY, Time};
 
@@ -89,27 +92,54 @@ impl<'a> Builder<'a> {
             if !is_host(&host_of(host.get_ref())) {
                 self.not_a_host(host);
             }
-            let (id, tenant) = match target.get_ref().split_once('/') {
-                Some((id, tenant)) => (id, Some(tenant)),
-                None => (target.get_ref().as_str(), None),
-            };
-            let Some(vendor) = self.vendor(id, &target.span()) else { continue };
-            let declared = own.tenants.entry(vendor.id.clone()).or_default();
-            if let Some(tenant) = tenant {
-                match Pattern::new(tenant) {
-                    Some(pattern) if !tenant.contains(['*', '/']) => declared.push(pattern),
-                    _ => self.fault(
-                        &target.span(),
-                        format!("`{}` names no tenant", target.get_ref()),
-                        "write `vendor/tenant` with one tenant, as `zendesk/acme`",
-                    ),
-                }
+            let Some((vendor, tenant)) = self.instance(target, &mut own) else { continue };
+            if tenant.is_some() {
                 self.observable(vendor, &target.span());
             }
-            let tenant = tenant.map(|t| t.to_lowercase().into());
             own.names.insert(host_of(host.get_ref()), (vendor.id.clone(), tenant));
         }
+        for (place, target) in &options.servers {
+            let Some((network, port)) = server(place.get_ref()) else {
+                let what = format!("`{}` is no server", place.get_ref());
+                let mend =
+                    "write an address, `10.1.2.3`, with a port, `10.1.2.3:8443`, or a network";
+                self.fault(&place.span(), what, mend);
+                continue;
+            };
+            let Some((vendor, tenant)) = self.instance(target, &mut own) else { continue };
+            if vendor.deployment == Deployment::Cloud {
+                let what =
+                    format!("`{}` runs at its vendor's alone, not on own servers", vendor.id);
+                self.fault(&target.span(), what, "name hosts that it serves for you in `names`");
+            }
+            let vendor = vendor.id.clone();
+            if !own.add_server(Server { network, port, vendor, tenant }) {
+                let what = format!("`{}` is declared twice", place.get_ref());
+                self.fault(&place.span(), what, "keep one of the two");
+            }
+        }
         own
+    }
+
+    /// The vendor and the tenant of `vendor/tenant`, or of `vendor`; the tenant is ours from here on.
+    fn instance(&mut self, target: &Spanned<String>, own: &mut Own) -> Option<Instance<'a>> {
+        let (id, tenant) = match target.get_ref().split_once('/') {
+            Some((id, tenant)) => (id, Some(tenant)),
+            None => (target.get_ref().as_str(), None),
+        };
+        let vendor = self.vendor(id, &target.span())?;
+        let declared = own.tenants.entry(vendor.id.clone()).or_default();
+        if let Some(tenant) = tenant {
+            match Pattern::new(tenant) {
+                Some(pattern) if !tenant.contains(['*', '/']) => declared.push(pattern),
+                _ => self.fault(
+                    &target.span(),
+                    format!("`{}` names no tenant", target.get_ref()),
+                    "write `vendor/tenant` with one tenant, as `zendesk/acme`",
+                ),
+            }
+        }
+        Some((vendor, tenant.map(|t| t.to_lowercase().into())))
     }
 
     /// `None` where a mistake leaves nothing to go on with.
@@ -138,8 +168,7 @@ impl<'a> Builder<'a> {
             b.one_of("role", word, span, Role::ALL.map(|r| (r.name(), r)))
         });
         let deployments = self.list(&options.deployment, "deployment", |b, word, span| {
-            let known = [Deployment::Cloud, Deployment::OnPremise, Deployment::Both];
-            b.one_of("deployment", word, span, known.map(|d| (deployment_name(d), d)))
+            b.one_of("deployment", word, span, Deployment::ALL.map(|d| (d.name(), d)))
         });
         let rule_groups = self.list(&options.group, "group", |b, word, span| {
             let known = groups.iter().map(|g| &**g).chain([OTHER]);
@@ -329,6 +358,17 @@ impl<'a> Builder<'a> {
 
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         line_of(self.text, span.start)
+    }
+}
+
+/// A vendor, and the tenant of it that was named.
+type Instance<'a> = (&'a Arc<Vendor>, Option<Arc<str>>);
+
+/// `10.1.2.3`, `10.1.2.3:8443`, `[2001:db8::1]:443` or `10.1.2.0/24`.
+fn server(text: &str) -> Option<(IpNet, Option<u16>)> {
+    match text.parse::<SocketAddr>() {
+        Ok(place) => Some((place.ip().to_canonical().into(), Some(place.port()))),
+        Err(_) => parse_network(text).ok().map(|network| (network, None)),
     }
 }
 

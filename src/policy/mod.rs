@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
 use crate::identity::ClientKind;
-use crate::signature::{Catalog, Role, Vendor};
+use crate::signature::{Catalog, Deployment, Role, Vendor};
 use crate::time::Time;
 
 use self::build::Builder;
@@ -32,6 +32,7 @@ pub use self::nearest::nearest;
 pub use self::options::{
     ExceptionOptions, GroupOptions, Options, OwnOptions, RuleOptions, Word, Words,
 };
+pub use self::own::OwnServer;
 pub use self::pattern::Pattern;
 pub use self::rule::{Exception, Rule};
 
@@ -73,6 +74,12 @@ impl Policy {
     /// Vendor id and tenant (`None`: it has none to tell apart) that `[own]` declares for a host.
     pub fn own_name(&self, host: &str) -> Option<(&Arc<str>, Option<&Arc<str>>)> {
         self.own.name(host)
+    }
+
+    /// Vendor id and tenant (`None`: it has none to tell apart) of a server that `[own]` declares, and whether it does so for
+    /// this very port.
+    pub fn own_server(&self, server: IpAddr, port: u16) -> Option<OwnServer<'_>> {
+        self.own.server(server, port)
     }
 
     /// Whether a host is one of the own domains or lies below one.
@@ -207,6 +214,8 @@ pub struct Contact<'a> {
     pub tenant: Option<&'a str>,
     pub role: Role,
     pub relation: Relation,
+    /// The vendor's, or what the place of the server settles of it.
+    pub deployment: Deployment,
     /// Name of the client's group.
     pub group: &'a str,
     pub at: Time,

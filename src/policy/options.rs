@@ -30,6 +30,8 @@ pub struct OwnOptions {
     pub tenants: BTreeMap<Spanned<String>, Spanned<Words>>,
     /// Host: `vendor/tenant`, or `vendor` where it has no instances to tell apart.
     pub names: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Address, address and port, or network: `vendor/tenant`, or `vendor`.
+    pub servers: BTreeMap<Spanned<String>, Spanned<String>>,
 }
 
 /// One `[[group]]`.

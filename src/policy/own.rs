@@ -1,7 +1,11 @@
 //! What is ours: domains, tenants by pattern, names declared where DNS does not show them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ipnet::IpNet;
 
 use super::Relation;
 use super::pattern::Pattern;
@@ -12,8 +16,29 @@ pub struct Own {
     pub(super) domains: Vec<String>,
     pub(super) tenants: BTreeMap<Arc<str>, Vec<Pattern>>,
     pub(super) names: HashMap<String, (Arc<str>, Option<Arc<str>>)>,
+    /// The narrowest first, and of equal ones those for a port.
+    servers: Vec<Server>,
     /// Vendors and tenants that a host of an own domain was seen to lead to.
     reached: Arc<Mutex<Reached>>,
+}
+
+/// One entry of `servers`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub network: IpNet,
+    /// `None`: whatever speaks TLS or HTTP there.
+    pub port: Option<u16>,
+    pub vendor: Arc<str>,
+    pub tenant: Option<Arc<str>>,
+}
+
+/// What `[own]` says of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnServer<'a> {
+    pub vendor: &'a Arc<str>,
+    pub tenant: Option<&'a Arc<str>>,
+    /// Declared for this very port, and not for the whole machine.
+    pub by_port: bool,
 }
 
 type Reached = HashSet<(Arc<str>, Arc<str>)>;
@@ -26,6 +51,24 @@ impl Own {
     pub fn name(&self, host: &str) -> Option<(&Arc<str>, Option<&Arc<str>>)> {
         let (vendor, tenant) = self.names.get(&*host_of(host))?;
         Some((vendor, tenant.as_ref()))
+    }
+
+    /// False where the same is declared already.
+    pub(super) fn add_server(&mut self, server: Server) -> bool {
+        let rank = |server: &Server| (Reverse(server.network.prefix_len()), server.port.is_none());
+        let same = |s: &Server| s.network == server.network && s.port == server.port;
+        let fresh = !self.servers.iter().any(same);
+        let at = self.servers.partition_point(|s| rank(s) <= rank(&server));
+        self.servers.insert(at, server);
+        fresh
+    }
+
+    pub fn server(&self, address: IpAddr, port: u16) -> Option<OwnServer<'_>> {
+        let address = address.to_canonical();
+        let here = |s: &&Server| s.network.contains(&address) && s.port.is_none_or(|p| p == port);
+        let server = self.servers.iter().find(here)?;
+        let (vendor, tenant) = (&server.vendor, server.tenant.as_ref());
+        Some(OwnServer { vendor, tenant, by_port: server.port.is_some() })
     }
 
     /// Whether the host is one of the own domains or lies below one.

@@ -49,7 +49,7 @@ impl Rule {
             && allows(&self.relations, |r| *r == contact.relation)
             && allows(&self.roles, |r| *r == contact.role)
             && allows(&self.groups, |g| **g == *contact.group)
-            && allows(&self.deployments, |d| *d == vendor.deployment)
+            && allows(&self.deployments, |d| *d == contact.deployment)
     }
 
     /// The state given to a contact that matches. A rule whose exception has ended still matches: it keeps its state for
@@ -91,7 +91,7 @@ impl Rule {
         tell(&mut all, "relation", &self.relations, |r| r.name().to_owned());
         tell(&mut all, "role", &self.roles, ToString::to_string);
         tell(&mut all, "group", &self.groups, ToString::to_string);
-        tell(&mut all, "deployment", &self.deployments, |d| deployment_name(*d).to_owned());
+        tell(&mut all, "deployment", &self.deployments, |d| d.name().to_owned());
         all
     }
 }
@@ -111,14 +111,6 @@ impl fmt::Display for Rule {
             Some(e) => write!(f, " until {} ({}: {})", e.expires, e.owner, e.reason),
             None => Ok(()),
         }
-    }
-}
-
-pub(super) const fn deployment_name(deployment: Deployment) -> &'static str {
-    match deployment {
-        Deployment::Cloud => "cloud",
-        Deployment::OnPremise => "on-premise",
-        Deployment::Both => "both",
     }
 }
 

@@ -58,7 +58,9 @@ fn decide_at(policy: &Policy, contact: &str, at: Time) -> Decision {
     let vendor = vendors().into_iter().find(|v| &*v.id == id).unwrap();
     let role = Role::ALL.into_iter().find(|r| r.name() == words[1]).unwrap();
     let relation = policy.relation(id, tenant);
-    policy.decide(&Contact { vendor: &vendor, tenant, role, relation, group: words[2], at })
+    let deployment = vendor.deployment;
+    let group = words[2];
+    policy.decide(&Contact { vendor: &vendor, tenant, role, relation, deployment, group, at })
 }
 
 fn time(text: &str) -> Time {
@@ -144,6 +146,7 @@ fn own_tenants_and_names() {
 domains = ["acme.com"]
 tenants = { zendesk = ["acme", "acme-*"] }
 names = { "Support.acme.com" = "intercom/Acme", "tickets.acme.com" = "teamviewer" }
+servers = { "10.1.2.0/24" = "zammad", "10.1.2.4:443" = "zammad/Own", "[2001:db8::4]:8443" = "teamviewer" }
 "#,
     )
     .unwrap();
@@ -158,6 +161,17 @@ names = { "Support.acme.com" = "intercom/Acme", "tickets.acme.com" = "teamviewer
     let (vendor, tenant) = policy.own_name("tickets.acme.com").unwrap();
     assert_eq!((&**vendor, tenant), ("teamviewer", None));
     assert!(policy.own_name("www.acme.com").is_none());
+    let server = |ip: &str, port| {
+        let server = policy.own_server(ip.parse().unwrap(), port)?;
+        Some((server.vendor.to_string(), server.tenant.map(ToString::to_string), server.by_port))
+    };
+    let told = |vendor: &str, tenant: Option<&str>, by_port| {
+        Some((vendor.to_owned(), tenant.map(str::to_owned), by_port))
+    };
+    assert_eq!(server("10.1.2.4", 443), told("zammad", Some("own"), true));
+    assert_eq!(server("::ffff:10.1.2.4", 80), told("zammad", None, false), "the network's");
+    assert_eq!(server("10.1.3.1", 443), None);
+    assert_eq!(server("2001:db8::4", 8443), told("teamviewer", None, true));
     assert!(policy.is_own_domain("www.acme.com") && !policy.is_own_domain("acme.org"));
 }
 
@@ -312,6 +326,18 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         (
             "[own]\ntenants = { teamviewer = [\"acme\"] }",
             "saastap.toml:2: a tenant of `teamviewer` cannot be named: instance not observable on the wire\n  mend: name the vendor alone",
+        ),
+        (
+            "[own]\nservers = { \"10.1.2.3/33\" = \"zammad\" }",
+            "saastap.toml:2: `10.1.2.3/33` is no server\n  mend: write an address, `10.1.2.3`, with a port, `10.1.2.3:8443`, or a network",
+        ),
+        (
+            "[own]\nservers = { \"10.1.2.3\" = \"zendesk/acme\" }",
+            "saastap.toml:2: `zendesk` runs at its vendor's alone, not on own servers\n  mend: name hosts that it serves for you in `names`",
+        ),
+        (
+            "[own.servers]\n\"10.1.2.3\" = \"zammad\"\n\"10.1.2.3/32\" = \"zammad\"",
+            "saastap.toml:3: `10.1.2.3/32` is declared twice\n  mend: keep one of the two",
         ),
         (
             "[own.tenants]\nzendesk = \"acme\"\nintercon = \"acme\"",

@@ -93,12 +93,33 @@ impl fmt::Display for Role {
     }
 }
 
+/// Where the software runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deployment {
+    /// At the vendor's.
     Cloud,
+    /// At whoever uses it.
     OnPremise,
+    /// Of a vendor: either is sold. Of a contact: not settled, or of several not the same.
     Both,
+}
+
+impl Deployment {
+    pub const ALL: [Self; 3] = [Self::Cloud, Self::OnPremise, Self::Both];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cloud => "cloud",
+            Self::OnPremise => "on-premise",
+            Self::Both => "both",
+        }
+    }
+
+    /// What is to be said of two contacts together.
+    pub fn and(self, other: Self) -> Self {
+        if self == other { self } else { Self::Both }
+    }
 }
 
 /// Where the instance of a vendor can be seen.

@@ -78,6 +78,7 @@ impl Ledger {
             return Added { in_time: true, worked: false };
         };
         usage.kind = addition.client_kind;
+        usage.deployment = usage.deployment.and(addition.deployment);
         usage.flows = usage.flows.saturating_add(addition.flows);
         usage.sessions = usage.sessions.saturating_add(addition.sessions);
         usage.sent = usage.sent.saturating_add(addition.sent);

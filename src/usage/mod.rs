@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::ClientKind;
-use crate::signature::Role;
+use crate::signature::{Deployment, Role};
 use crate::time::Time;
 
 pub use self::activity::{Activity, Pulse};
@@ -69,6 +69,7 @@ pub struct Addition {
     pub flows: u64,
     /// 1 with the report that shows a session in the flow, else 0.
     pub sessions: u64,
+    pub deployment: Deployment,
     /// Octets on the wire, client to server and back.
     pub sent: u64,
     pub received: u64,
@@ -104,6 +105,9 @@ pub struct Standing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub kind: ClientKind,
+    /// Of all its flows; `both` where they differ or an older version did not say.
+    #[serde(default = "unsettled")]
+    pub deployment: Deployment,
     pub flows: u64,
     /// Flows of them in which somebody was connected.
     #[serde(default)]
@@ -124,6 +128,7 @@ impl Usage {
     fn new(addition: &Addition) -> Self {
         Self {
             kind: addition.client_kind,
+            deployment: addition.deployment,
             flows: 0,
             sessions: 0,
             sent: 0,
@@ -135,6 +140,10 @@ impl Usage {
             days: Vec::new(),
         }
     }
+}
+
+const fn unsettled() -> Deployment {
+    Deployment::Both
 }
 
 /// One day (UTC) of a usage.

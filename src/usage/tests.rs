@@ -1,6 +1,6 @@
 //! Scripted days: what people do, and how deep the inventory says it is.
 
-use crate::signature::Role;
+use crate::signature::{Deployment, Role};
 
 use super::*;
 
@@ -39,6 +39,7 @@ impl Script {
             client_kind: self.kind,
             ambiguous: self.ambiguous,
             agent: false,
+            deployment: Deployment::Cloud,
             flows: 0,
             sessions: 0,
             sent: 3_000,
@@ -295,6 +296,7 @@ fn the_oldest_give_way_and_are_counted() {
             client_kind: ClientKind::Host,
             ambiguous: false,
             agent: false,
+            deployment: Deployment::Cloud,
             flows: 1,
             sessions: 0,
             sent: 1,
@@ -403,6 +405,7 @@ fn the_same_additions_give_the_same_usages() {
                 client_kind: ClientKind::Host,
                 ambiguous: next(2) == 0,
                 agent: next(50) == 0,
+                deployment: Deployment::Cloud,
                 flows: 1,
                 sessions: 0,
                 sent: u64::from(next(1_000_000)),

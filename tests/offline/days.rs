@@ -1,13 +1,11 @@
 //! How deep a use is by what people and scripts do all day: an open widget, an idle agent, one who works, a customer who
 //! writes a ticket. Names that agents and visitors share alone never make a use (`signatures/README.md`, Ambiguous names).
 
-mod laid;
-
 use std::fs;
 
 use serde_json::Value;
 
-use self::laid::Day;
+use crate::laid::Day;
 use crate::program::saastap;
 
 /// Everything that could raise something does: no learning, an own tenant, and the vendors unsanctioned.

@@ -241,6 +241,7 @@ mod tests {
             tenant: Some(tenant.into()),
             relation: "foreign".into(),
             role: "either".into(),
+            deployment: "cloud".into(),
             group: "support".into(),
             clients: 3,
             engagement: "use".into(),

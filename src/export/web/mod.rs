@@ -71,6 +71,7 @@ pub trait Face: Send + Sync {
     fn usage_rows(&self) -> Vec<UsageRow>;
     fn visibility_rows(&self) -> Vec<VisibilityRow>;
     fn candidate_rows(&self) -> Vec<CandidateRow>;
+    fn inside_servers(&self) -> InsideServers;
     /// Newest first.
     fn findings(&self) -> Vec<FindingRow>;
     fn health(&self) -> Vec<HealthRow>;
@@ -130,6 +131,31 @@ pub struct CandidateRow {
     pub excess: u64,
 }
 
+/// Inside servers that clients outside reached and whose software nothing showed. What is not here was not seen; it may be
+/// there all the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct InsideServers {
+    /// Flows seen from clients outside to servers inside, of known software or not. Where there is none, this sensor does not
+    /// see what comes in.
+    pub flows_from_outside: u64,
+    /// Flows to further servers, for which there was no room.
+    pub left_out: u64,
+    /// Those with most flows first.
+    pub unknown: Vec<InsideServerRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InsideServerRow {
+    /// Its address, or what stands for it by `privacy.client`.
+    pub server: String,
+    pub transport: &'static str,
+    pub port: u16,
+    pub flows: u64,
+    /// Octets both ways.
+    pub bytes: u64,
+    pub last_seen: Time,
+}
+
 /// One line of the usage table: a vendor's tenant in a role, used by a group.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UsageRow {
@@ -139,6 +165,8 @@ pub struct UsageRow {
     pub tenant: Option<String>,
     pub relation: String,
     pub role: String,
+    /// `cloud`, `on-premise`; `both` where it is not settled, or not the same for all.
+    pub deployment: String,
     pub group: String,
     /// Distinct clients.
     pub clients: u64,

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::count::Cells;
 use crate::export::Metrics;
 use crate::export::web::{
-    CandidateRow, Coverage, Face, FindingRow, HealthRow, UsageRow, VisibilityRow,
+    CandidateRow, Coverage, Face, FindingRow, HealthRow, InsideServers, UsageRow, VisibilityRow,
 };
 use crate::pipeline::collector::Collector;
 use crate::pipeline::rules::{InForce, Rules};
@@ -41,6 +41,7 @@ struct Shown {
     coverage: Coverage,
     visibility: Vec<VisibilityRow>,
     candidates: Vec<CandidateRow>,
+    inside: InsideServers,
     findings: VecDeque<FindingRow>,
     health: Vec<HealthRow>,
 }
@@ -109,6 +110,7 @@ impl Desk {
         shown.coverage = coverage;
         shown.visibility = collector.seen.visibility_rows();
         shown.candidates = collector.seen.candidate_rows();
+        shown.inside = collector.inside_servers();
         shown.health = health;
     }
 
@@ -183,6 +185,10 @@ impl Face for Desk {
 
     fn candidate_rows(&self) -> Vec<CandidateRow> {
         self.shown().candidates.clone()
+    }
+
+    fn inside_servers(&self) -> InsideServers {
+        self.shown().inside.clone()
     }
 
     fn usage_rows(&self) -> Vec<UsageRow> {

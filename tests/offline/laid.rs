@@ -15,8 +15,9 @@ pub struct Day {
 
 /// One connection of the day, as its two ends stand.
 pub struct Connection {
-    port: u16,
+    client: [u8; 4],
     server: [u8; 4],
+    ports: [u16; 2],
     sequence: [u32; 2],
 }
 
@@ -38,19 +39,22 @@ impl Day {
         Self { frames: Vec::new(), random, hello: lent_hello(), client, connections: 0 }
     }
 
-    /// Opens a connection to a host: handshake, hello, and what a server answers it.
+    /// Opens a connection of TLS to a host: handshake, hello, and what a server answers it.
     pub fn connect(&mut self, at: f64, host: &str) -> Connection {
-        self.connections += 1;
         let hash = host.bytes().fold(7u32, |hash, b| hash.wrapping_mul(31).wrapping_add(b.into()));
         let [_, b, c, d] = hash.to_be_bytes();
-        let mut connection = Connection {
-            port: 40_000 + self.connections,
-            server: [198, 18 + b % 2, c, d | 1],
-            sequence: [self.random.below(1 << 31), self.random.below(1 << 31)],
-        };
-        self.frame(at, &mut connection, true, SYN, b"");
-        self.frame(at + ROUND / 2.0, &mut connection, false, SYN | ACK, b"");
-        self.frame(at + ROUND, &mut connection, true, ACK, b"");
+        self.connect_to(at, self.client, ([198, 18 + b % 2, c, d | 1], 443), host)
+    }
+
+    /// The same from any client to any server.
+    pub fn connect_to(
+        &mut self,
+        at: f64,
+        client: [u8; 4],
+        server: ([u8; 4], u16),
+        host: &str,
+    ) -> Connection {
+        let mut connection = self.open(at, client, server);
         let hello = with_name(&self.hello, host);
         self.send(at + ROUND, &mut connection, true, &hello);
         let flight = [record(22, &[2; 90]), record(20, &[1]), record(23, &[5; 2_600])].concat();
@@ -58,6 +62,36 @@ impl Day {
         let finished = [record(20, &[1]), record(23, &[6; 53])].concat();
         self.send(at + 2.1 * ROUND, &mut connection, true, &finished);
         connection
+    }
+
+    /// A connection on which nothing is said yet.
+    pub fn open(
+        &mut self,
+        at: f64,
+        client: [u8; 4],
+        (server, at_port): ([u8; 4], u16),
+    ) -> Connection {
+        self.connections += 1;
+        let port = 40_000 + self.connections;
+        let sequence = [self.random.below(1 << 31), self.random.below(1 << 31)];
+        let mut connection = Connection { client, server, ports: [port, at_port], sequence };
+        self.frame(at, &mut connection, true, SYN, b"");
+        self.frame(at + ROUND / 2.0, &mut connection, false, SYN | ACK, b"");
+        self.frame(at + ROUND, &mut connection, true, ACK, b"");
+        connection
+    }
+
+    /// A SYN, and nothing else.
+    pub fn unanswered(&mut self, at: f64, client: [u8; 4], (server, port): ([u8; 4], u16)) {
+        let ports = [39_999, port];
+        let mut connection = Connection { client, server, ports, sequence: [1, 1] };
+        self.frame(at, &mut connection, true, SYN, b"");
+    }
+
+    /// One request in the clear, and its answer.
+    pub fn exchange(&mut self, at: f64, on: &mut Connection, request: &[u8], answer: &[u8]) {
+        self.send(at, on, true, request);
+        self.send(at + ROUND, on, false, answer);
     }
 
     /// The client sends so many octets, and gets so many back.
@@ -162,19 +196,17 @@ impl Day {
         flags: u8,
         payload: &[u8],
     ) {
-        let (from, to) =
-            if from_client { (self.client, on.server) } else { (on.server, self.client) };
-        let ports = if from_client { [on.port, 443] } else { [443, on.port] };
         let [mine, theirs] = if from_client { [0, 1] } else { [1, 0] };
+        let hosts = [on.client, on.server];
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
         let total = u16::try_from(40 + payload.len()).unwrap();
         frame.extend([0x45, 0]);
         frame.extend(total.to_be_bytes());
         frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-        frame.extend(from);
-        frame.extend(to);
-        frame.extend(ports[0].to_be_bytes());
-        frame.extend(ports[1].to_be_bytes());
+        frame.extend(hosts[mine]);
+        frame.extend(hosts[theirs]);
+        frame.extend(on.ports[mine].to_be_bytes());
+        frame.extend(on.ports[theirs].to_be_bytes());
         frame.extend(on.sequence[mine].to_be_bytes());
         let acknowledged = if flags & ACK == 0 { 0 } else { on.sequence[theirs] };
         frame.extend(acknowledged.to_be_bytes());
