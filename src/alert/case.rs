@@ -12,8 +12,8 @@ use self::single::{Case, CaseKey};
 use super::Options;
 use super::event::{Action, Event, Id, Sensor, What};
 use super::finding::{
-    EXCEPTION_EXPIRED, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, OFF_HOURS, Sighting,
-    UNSANCTIONED_TENANT,
+    EXCEPTION_EXPIRED, EXPOSED_ON_PREMISE, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, OFF_HOURS,
+    Sighting, UNSANCTIONED_TENANT,
 };
 use crate::count;
 use crate::time::Time;
@@ -22,6 +22,7 @@ crate::rows! {
     /// What cases count.
     pub enum Counter {
         Lookalike => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "lookalike"),
+        ExposedOnPremise => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "exposed_on_premise"),
         UnsanctionedTenant => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_tenant"),
         UnsanctionedUse => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_use"),
         OffHours => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "off_hours"),
@@ -412,6 +413,7 @@ fn known_of(seen: &Sighting<'_>) -> [Known; 2] {
 
 fn counter(finding: &str) -> Counter {
     match finding {
+        EXPOSED_ON_PREMISE => Counter::ExposedOnPremise,
         UNSANCTIONED_TENANT => Counter::UnsanctionedTenant,
         OFF_HOURS => Counter::OffHours,
         EXCEPTION_EXPIRED => Counter::ExceptionExpired,

@@ -83,6 +83,9 @@ pub struct Report {
     pub finding: Heading,
     pub vendor: VendorName,
     pub tenant: Option<Arc<str>>,
+    /// Where the finding is about one server: its address, or what stands for it by `privacy.client`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Arc<str>>,
     pub role: Role,
     pub relation: Relation,
     pub group: Arc<str>,

@@ -1,6 +1,7 @@
 //! The findings: one row each of what it is called and how grave it is, and the condition that raises it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,17 @@ pub static FINDINGS: &[Finding] = &[
         condition: lookalike,
     },
     Finding {
+        id: EXPOSED_ON_PREMISE,
+        title: "Support software inside is reached from outside",
+        definition: "A client outside the local networks reaches support or remote-assistance software that runs on a server \
+                     inside, and policy does not allow it.",
+        severity: Severity::Medium,
+        attack: &["T1190", "T1133"],
+        remote: (Severity::High, &["T1190", "T1133"]),
+        once: false,
+        condition: exposed_on_premise,
+    },
+    Finding {
         id: UNSANCTIONED_TENANT,
         title: "Work in somebody else's instance of a vendor of which the organisation has its own",
         definition: "Somebody works in the application of an instance that is not the organisation's, of a vendor whose own \
@@ -116,6 +128,7 @@ pub static FINDINGS: &[Finding] = &[
 ];
 
 pub const LOOKALIKE: &str = "lookalike";
+pub const EXPOSED_ON_PREMISE: &str = "exposed_on_premise";
 pub const UNSANCTIONED_USE: &str = "unsanctioned_use";
 pub const UNSANCTIONED_TENANT: &str = "unsanctioned_tenant";
 pub const OFF_HOURS: &str = "off_hours";
@@ -158,6 +171,8 @@ pub struct Sighting<'a> {
     /// The name was ambiguous; the flow was an agent companion.
     pub ambiguous: bool,
     pub agent: bool,
+    /// The server, by the name under which privacy lets it pass, where a client outside reaches what runs on premise.
+    pub reached: Option<&'a Arc<str>>,
     /// Both ends lie in networks of ours.
     pub inside: bool,
     /// Whether the relay, the remote assistance or the media only keeps in touch; `None` for all else.
@@ -262,6 +277,11 @@ pub(super) fn is_asked(threshold: &str) -> bool {
     threshold.starts_with("asked: ")
 }
 
+fn exposed_on_premise(seen: &Sighting<'_>) -> Option<&'static str> {
+    (seen.reached.is_some() && !seen.allowed() && !seen.bystander())
+        .then_some("reached from outside")
+}
+
 fn unsanctioned_tenant(seen: &Sighting<'_>) -> Option<&'static str> {
     let foreign =
         seen.relation == Relation::Foreign && seen.vendor_has_own && seen.key.tenant.is_some();
@@ -302,8 +322,6 @@ fn first_seen(seen: &Sighting<'_>) -> Option<&'static str> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::policy::Exception;
     use crate::signature::{Deployment, TenantVisibility};
@@ -323,6 +341,7 @@ pub(super) mod tests {
         pub inside: bool,
         pub imitation: Option<(How, bool)>,
         pub host: String,
+        pub reached: Option<Arc<str>>,
     }
 
     impl Sample {
@@ -356,6 +375,7 @@ pub(super) mod tests {
                 inside: false,
                 imitation: None,
                 host: format!("app.{vendor}.test"),
+                reached: None,
             }
         }
 
@@ -386,6 +406,7 @@ pub(super) mod tests {
         pub(crate) fn sighting(&self) -> Sighting<'_> {
             Sighting {
                 at: self.at,
+                reached: self.reached.as_ref(),
                 key: &self.key,
                 client_kind: self.client_kind,
                 vendor: &self.vendor,
@@ -426,6 +447,20 @@ pub(super) mod tests {
             tenant_visibility: TenantVisibility::Name,
             ordinary_inside: false,
             file: "".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_reached_from_outside_is_exposed_unless_policy_allows_it() {
+        let mut sample = Sample::new("zammad", "helpdesk").role(Role::Either);
+        sample.standing.engagement = Engagement::Glance;
+        assert!(!sample.raises().contains(&EXPOSED_ON_PREMISE));
+        sample.reached = Some("10.1.2.3".into());
+        assert!(sample.raises().contains(&EXPOSED_ON_PREMISE));
+        for state in [State::Sanctioned, State::Tolerated] {
+            let mut sample = Sample::new("zammad", "helpdesk").state(state);
+            sample.reached = Some("10.1.2.3".into());
+            assert!(!sample.raises().contains(&EXPOSED_ON_PREMISE), "{state}");
         }
     }
 

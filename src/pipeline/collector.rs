@@ -27,7 +27,7 @@ use crate::identity::names::{self, Names};
 use crate::identity::remembered::{Place, Remembered};
 use crate::identity::{ClientKind, Ech, Identity, Privacy, VantageKind, community_id};
 use crate::policy;
-use crate::signature::{Confidence, Role, Verdict};
+use crate::signature::{Confidence, Deployment, Role, Verdict};
 use crate::sniff::{ClientHello, DnsMessage, EchOffer, Evidence};
 use crate::time::Time;
 use crate::usage::{Activity, Addition, Inventory, Key, Visibility};
@@ -451,6 +451,8 @@ impl Collector {
     fn contact(&self, name: &Name, judged: Judged, ends: Ends, at: Time) -> Contact {
         let rules = &self.now_in_force;
         let deployment = self.premises.deployment(rules, &judged, name, ends);
+        let reached = (deployment == Deployment::OnPremise && self.premises.comes_in(ends))
+            .then(|| self.identity.client(ends.server.ip.ip(), ClientKind::Host).id);
         let Judged { verdict, relation, chain } = judged;
         let address = ends.client.ip.ip();
         let lease = self.identity.leases.at(address, at);
@@ -477,6 +479,7 @@ impl Collector {
             name: name.clone(),
             relation,
             deployment,
+            reached,
             key,
             client_kind: client.kind,
             decision,
@@ -576,6 +579,7 @@ impl Collector {
             ambiguous: verdict.ambiguous,
             agent: verdict.agent,
             inside: contact.inside,
+            reached: contact.reached.as_ref(),
             activity,
             imitation: None,
             flow: FlowFacts {

@@ -74,6 +74,8 @@ pub struct Contact {
     pub verdict: Verdict,
     pub relation: Relation,
     pub deployment: Deployment,
+    /// The server, by what privacy shows of it, where a client outside reaches what runs on premise inside.
+    pub reached: Option<Arc<str>>,
     pub key: usage::Key,
     pub client_kind: ClientKind,
     pub decision: Decision,

@@ -174,6 +174,55 @@ fn inside_servers_of_unknown_software_that_are_reached_from_outside_are_listed()
     assert!(text.contains("10.1.2.9"), "{text}");
 }
 
+/// The findings of a day: id, vendor and server.
+fn found(day: Day, more: &[&str]) -> Vec<(String, String, String)> {
+    let told = whole(day, more);
+    let all = told["findings"].as_array().unwrap().iter();
+    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    all.map(|f| (word(&f["finding"]["id"]), word(&f["vendor"]["id"]), word(&f["server"]))).collect()
+}
+
+#[test]
+fn software_on_premise_that_is_reached_from_outside_is_one_finding_for_each_server() {
+    let glpi = b"HTTP/1.1 200 OK\r\nSet-Cookie: glpi_0a1b=x\r\nContent-Length: 0\r\n\r\n";
+    let lay = || {
+        let mut day = day();
+        for (n, last) in [5, 6, 7].into_iter().enumerate() {
+            ask(&mut day, 10.0 * n as f64, [203, 0, 113, last], [10, 1, 2, 20], glpi);
+        }
+        ask(&mut day, 50.0, OUTSIDE, [10, 1, 2, 21], glpi);
+        // Declared: it shows nothing.
+        day.connect_to(60.0, OUTSIDE, ([10, 1, 2, 4], 443), "tickets.acme.example");
+        day
+    };
+    let exposed = |vendor: &str, server: &str| {
+        ("exposed_on_premise".to_owned(), vendor.to_owned(), server.to_owned())
+    };
+    assert_eq!(
+        found(lay(), &[]),
+        [
+            exposed("glpi", "10.1.2.20"),
+            exposed("glpi", "10.1.2.21"),
+            exposed("atlassian-jsm", "10.1.2.4")
+        ]
+    );
+    let hidden = found(lay(), &["--clients", "pseudonym"]);
+    assert!(hidden.iter().all(|(.., server)| server.starts_with("c-")), "{hidden:?}");
+}
+
+#[test]
+fn what_is_allowed_inside_or_not_ours_is_not_exposed() {
+    let glpi = b"HTTP/1.1 200 OK\r\nSet-Cookie: glpi_0a1b=x\r\nContent-Length: 0\r\n\r\n";
+    let mut day = day();
+    // Sanctioned on premise; a client inside; a server outside; unknown software.
+    ask(&mut day, 10.0, OUTSIDE, [10, 1, 2, 3], ZAMMAD);
+    ask(&mut day, 20.0, CLIENT, [10, 1, 2, 20], glpi);
+    ask(&mut day, 30.0, CLIENT, [198, 51, 100, 9], glpi);
+    ask(&mut day, 40.0, OUTSIDE, [198, 51, 100, 9], glpi);
+    ask(&mut day, 50.0, OUTSIDE, [10, 1, 2, 9], NOBODYS);
+    assert_eq!(found(day, &[]), []);
+}
+
 /// That none was seen is said with what it is worth; where nothing came in at all, nothing is said.
 #[test]
 fn nothing_is_said_to_be_safe() {

@@ -139,6 +139,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         standing: &standing,
         ambiguous: false,
         agent: false,
+        reached: None,
         inside: false,
         activity: None,
         imitation: None,

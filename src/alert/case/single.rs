@@ -10,7 +10,7 @@ use super::{Raised, Row};
 use crate::alert::event::{
     Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor, VendorName, What,
 };
-use crate::alert::finding::{Finding, LOOKALIKE, Sighting, is_asked};
+use crate::alert::finding::{EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Sighting, is_asked};
 use crate::policy::{Relation, State};
 use crate::signature::Role;
 use crate::time::Time;
@@ -21,6 +21,8 @@ pub(super) struct CaseKey {
     pub(super) group: Arc<str>,
     pub(super) vendor: Arc<str>,
     pub(super) tenant: Option<Arc<str>>,
+    /// The server, for findings that are about one.
+    pub(super) server: Option<Arc<str>>,
 }
 
 impl CaseKey {
@@ -32,19 +34,28 @@ impl CaseKey {
                 group: EVERYBODY.into(),
                 vendor: seen.key.vendor.clone(),
                 tenant: Some(seen.flow.name.to_ascii_lowercase().into()),
+                server: None,
             };
         }
+        let server = if finding.id == EXPOSED_ON_PREMISE { seen.reached.cloned() } else { None };
+        // Whoever comes from outside: a server is one case, not one for each group of clients.
+        let group = if server.is_some() { OUTSIDE.into() } else { seen.key.group.clone() };
         Self {
             finding: finding.id,
-            group: seen.key.group.clone(),
+            group,
             vendor: seen.key.vendor.clone(),
             tenant: seen.key.tenant.clone(),
+            server,
         }
     }
 
     fn row_key(&self) -> String {
         let words = (self.finding, &*self.group, &*self.vendor, self.tenant.as_deref());
-        format!("{CASE}{}", serde_json::to_string(&words).unwrap_or_default())
+        let words = serde_json::to_string(&words).unwrap_or_default();
+        match &self.server {
+            Some(server) => format!("{CASE}{words}@{server}"),
+            None => format!("{CASE}{words}"),
+        }
     }
 }
 
@@ -79,7 +90,9 @@ impl Case {
         let tenant = key.tenant.as_deref();
         let marker = if tenant.is_some() { "tenant" } else { "" };
         let tenant = tenant.unwrap_or("");
-        let uid = Id::of(&[key.finding, &key.group, &key.vendor, marker, tenant, &opened]);
+        let mut words = vec![key.finding, &key.group, &key.vendor, marker, tenant, &opened];
+        words.extend(key.server.as_deref());
+        let uid = Id::of(&words);
         Self {
             uid,
             sequence: 0,
@@ -106,7 +119,7 @@ impl Case {
         let kept: Kept = serde_json::from_str(row).ok()?;
         let finding = Finding::by_id(&kept.finding)?;
         let (group, vendor, tenant) = (kept.group, kept.last.vendor.id.clone(), kept.tenant);
-        let key = CaseKey { finding: finding.id, group, vendor, tenant };
+        let key = CaseKey { finding: finding.id, group, vendor, tenant, server: kept.server };
         let case = Self {
             uid: Id::parse(&kept.uid)?,
             sequence: kept.sequence,
@@ -200,6 +213,7 @@ impl Case {
             },
             vendor: last.vendor,
             tenant: key.tenant.clone(),
+            server: key.server.clone(),
             role: last.role,
             relation: last.relation,
             group: key.group.clone(),
@@ -251,6 +265,7 @@ impl Case {
             finding: key.finding.into(),
             group: key.group.clone(),
             tenant: key.tenant.clone(),
+            server: key.server.clone(),
             uid: self.uid.to_string(),
             sequence: self.sequence + 1,
             opened: self.opened,
@@ -314,6 +329,8 @@ struct Kept {
     finding: String,
     group: Arc<str>,
     tenant: Option<Arc<str>>,
+    #[serde(default)]
+    server: Option<Arc<str>>,
     uid: String,
     sequence: u32,
     opened: Time,
@@ -335,6 +352,9 @@ const MAX_EVIDENCE: usize = 5;
 const EVERYBODY: &str = "all";
 
 const CASE: &str = "case/";
+
+/// Stands for the group of clients outside.
+const OUTSIDE: &str = "outside";
 
 /// FNV-1a of 64 bits: the same in every run, as the rows of an earlier one are compared with it.
 fn hash(client: &str) -> u64 {

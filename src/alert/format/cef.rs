@@ -110,6 +110,7 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("saastap_clients", CUSTOM_MAX, report.clients.listed.join(","));
     pairs.put_some("saastap_category", TEXT_MAX, report.vendor.category.as_deref());
     pairs.put_some("saastap_scope", TEXT_MAX, report.scope);
+    pairs.put_some("saastap_server", TEXT_MAX, report.server.as_deref());
     pairs.put("saastap_attack", TEXT_MAX, report.finding.attack.join(","));
     let names: Vec<&str> = report.evidence.iter().map(|proof| &*proof.name).collect();
     pairs.put("saastap_names", CUSTOM_MAX, names.join(","));

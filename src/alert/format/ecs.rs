@@ -114,6 +114,7 @@ fn finding(event: &Event, report: &Report) -> Value {
             },
             "vendor": report.vendor,
             "tenant": report.tenant,
+            "server": report.server,
             "role": report.role,
             "relation": report.relation,
             "state": report.state,

@@ -98,6 +98,7 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("vendorName", MAX, &report.vendor.name);
     pairs.put_some("vendorCategory", MAX, report.vendor.category.as_deref());
     pairs.put_some("tenant", MAX, report.tenant.as_deref());
+    pairs.put_some("server", MAX, report.server.as_deref());
     pairs.put("role", MAX, report.role);
     pairs.put("relation", MAX, report.relation.name());
     pairs.put("state", MAX, report.state);

@@ -25,6 +25,7 @@ fn samples() -> Vec<Event> {
     let address = |event: &mut Event, report: &mut Report| {
         event.truncated = true;
         report.scope = Some("group");
+        report.server = Some("10.1.2.3".into());
         report.tenant = Some("acme".into());
         report.rule = Some("policy[3] (saastap.toml:41)".into());
         report.client.id = "10.20.0.7".into();

@@ -80,7 +80,7 @@ impl Collector {
         let judged = Judged { verdict, relation: Relation::Unknown, chain: Vec::new() };
         let mut contact = self.contact(name, judged, ends, at);
         // What policy says of the vendor says nothing of who pretends to be it.
-        contact.decision = Decision { state: State::Unreviewed, rule: None };
+        contact.decision = Decision::default();
         Some(Box::new(Imitating { how: found.how, contact }))
     }
 
@@ -119,6 +119,7 @@ impl Collector {
             sent_today: 0,
             threshold: None,
             first_flow: true,
+            worked: false,
         };
         let sighting = Sighting {
             at,
@@ -134,6 +135,7 @@ impl Collector {
             inside: contact.inside,
             activity: None,
             imitation: Some((imitating.how, answered)),
+            reached: None,
             flow: FlowFacts {
                 start: contact.start,
                 name: &contact.name.name,
