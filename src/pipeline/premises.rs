@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use super::judge::Judged;
 use super::name::{Name, Via};
 use super::rules::Rules;
@@ -27,7 +25,7 @@ crate::rows! {
 
 /// The networks that are inside, and what is reached in them from outside.
 pub struct Premises {
-    local: Vec<IpNet>,
+    options: flow::Options,
     reached: HashMap<(IpAddr, u16), Reached>,
     /// Flows of clients outside to servers inside, known or not.
     incoming: u64,
@@ -54,12 +52,7 @@ pub const MEMORY: u64 = (MAX_REACHED * (size_of::<((IpAddr, u16), Reached)>() + 
 
 impl Premises {
     pub fn new(options: &flow::Options) -> Self {
-        Self {
-            local: options.local_networks.clone(),
-            reached: HashMap::new(),
-            incoming: 0,
-            cells: Cells::new(),
-        }
+        Self { options: options.clone(), reached: HashMap::new(), incoming: 0, cells: Cells::new() }
     }
 
     pub fn cells(&self) -> &Arc<Cells<Counter>> {
@@ -67,7 +60,7 @@ impl Premises {
     }
 
     pub fn is_inside(&self, address: IpAddr) -> bool {
-        self.local.iter().any(|network| network.contains(&address))
+        self.options.is_local(address)
     }
 
     /// Whether a client outside reaches a server inside.
