@@ -194,7 +194,7 @@ fn the_configuration_has_every_key() {
     }
     // Lists are empty by default, so that their keys are written here.
     for (table, keys) in [
-        ("own", "domains tenants names"),
+        ("own", "domains tenants names servers"),
         ("vantage", "kind networks"),
         ("group", "name networks hosts macs clients"),
         ("policy", "vendor category tenant relation role group deployment state exception"),
