@@ -15,7 +15,7 @@ use crate::alert::Event;
 use crate::config::{Config, MAX_WORKERS};
 use crate::export::web::{self, CandidateRow, InsideServers, VisibilityRow};
 use crate::export::{Metrics, UsageRow};
-use crate::identity::{Privacy, random_key};
+use crate::identity::{CanaryRow, Privacy, random_key};
 use crate::pipeline::{
     Collector, Condition, FlowLine, InForce, Rules, collector, read_files, usage_rows, write_ascii,
 };
@@ -83,6 +83,7 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
         let rows = usage_rows(&outcome.collector.inventory.snapshot(), &rules.load());
         let seen = &outcome.collector.seen;
         let (coverage, visibility) = (seen.coverage(), seen.visibility_rows());
+        let canaries = outcome.collector.canary_rows();
         let candidates = seen.candidate_rows();
         let inside = outcome.collector.inside_servers();
         if args.json {
@@ -93,6 +94,7 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
                 usage: &rows,
                 findings: &outcome.events,
                 visibility: &visibility,
+                canaries: &canaries,
                 candidates: &candidates,
             };
             write_ascii(&mut out, &whole)?;
@@ -102,6 +104,7 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
             tables::usage(&mut out, &rows)?;
             tables::findings(&mut out, &outcome.events)?;
             tables::visibility(&mut out, &visibility)?;
+            tables::canaries(&mut out, &canaries)?;
             tables::candidates(&mut out, &candidates)?;
             tables::inside_servers(&mut out, &inside)?;
         }
@@ -119,6 +122,9 @@ struct Whole<'a> {
     usage: &'a [UsageRow],
     findings: &'a [Event],
     visibility: &'a [VisibilityRow],
+    /// Whether browsers may hide their questions.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    canaries: &'a [CanaryRow],
     candidates: &'a [CandidateRow],
     inside_servers: &'a InsideServers,
 }

@@ -8,6 +8,7 @@ use crate::alert::Event;
 use crate::alert::event::What;
 use crate::export::web::{CandidateRow, InsideServers, Octets, VisibilityRow};
 use crate::export::{Coverage, FindingRow, UsageRow};
+use crate::identity::CanaryRow;
 use crate::time::Second;
 
 /// The usage table; empty where nothing was used. Fits 80 columns with names of usual length.
@@ -79,6 +80,26 @@ pub fn visibility(out: &mut impl Write, rows: &[VisibilityRow]) -> io::Result<()
         ]);
     }
     write_plain(out, table)
+}
+
+/// Whether browsers and systems may hide what they ask and visit, by the names that they ask for first.
+pub fn canaries(out: &mut impl Write, rows: &[CanaryRow]) -> io::Result<()> {
+    for row in rows {
+        let what = match row.canary {
+            "private_relay" => "iCloud Private Relay",
+            _ => "Encrypted DNS of Firefox by default",
+        };
+        let said = match (row.permitted, row.refused) {
+            (0, 0) => "asked for, and no answer seen".to_owned(),
+            (permitted, 0) => format!("permitted here ({permitted} answers)"),
+            (0, refused) => format!("refused here ({refused} answers)"),
+            (permitted, refused) => {
+                format!("permitted by {permitted} answers, refused by {refused}")
+            }
+        };
+        writeln!(out, "{what}: {said}.")?;
+    }
+    Ok(())
 }
 
 /// The names that nobody's signature claims, by registrable domain; the first [`CANDIDATES`].

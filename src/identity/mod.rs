@@ -1,5 +1,6 @@
 //! Who an address is: the client behind it, and the name under which it passes the door to `usage`.
 
+pub mod canary;
 mod community;
 pub mod ech;
 mod key;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Cells;
 
+pub use self::canary::CanaryRow;
 pub use self::community::community_id;
 pub use self::ech::Ech;
 pub use self::key::{KEY_OCTETS, load_or_create_key, random_key};
@@ -103,6 +105,7 @@ pub struct Identity {
     pub leases: Leases,
     pub fronts: ech::Fronts,
     seal: seal::Seal,
+    pub canaries: canary::Canaries,
     nobody: Arc<str>,
     /// Only the collector asks: the lock is never contended.
     ids: Mutex<HashMap<Origin, Arc<str>>>,
@@ -139,6 +142,7 @@ impl Identity {
             vantage,
             leases: Leases::new(),
             fronts: ech::Fronts::new(),
+            canaries: canary::Canaries::default(),
             nobody: NOBODY.into(),
             ids: Mutex::default(),
             cells: Cells::new(),

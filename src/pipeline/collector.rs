@@ -25,7 +25,7 @@ use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{self, Delta, Ends};
 use crate::identity::names::{self, Names};
 use crate::identity::remembered::{Place, Remembered};
-use crate::identity::{ClientKind, Ech, Identity, Privacy, VantageKind, community_id};
+use crate::identity::{CanaryRow, ClientKind, Ech, Identity, Privacy, VantageKind, community_id};
 use crate::policy;
 use crate::signature::{Confidence, Deployment, Role, Verdict};
 use crate::sniff::{ClientHello, DnsMessage, EchOffer, Evidence};
@@ -112,6 +112,11 @@ impl Collector {
             self.honest = Honest::default();
             self.now_in_force = rules;
         }
+    }
+
+    /// Whether encrypted DNS is permitted here, by the names that ask for it.
+    pub fn canary_rows(&self) -> Vec<CanaryRow> {
+        self.identity.canaries.rows()
     }
 
     /// What DNS taught and what flows were since the last call, at most `limit` rows. Addresses of machines inside would tell clients by their
@@ -226,6 +231,7 @@ impl Collector {
             self.learn_records(message, at);
             self.identity.fronts.learn(message, at);
             self.asked_for_imitations(ends, message, at);
+            self.identity.canaries.learn(message);
         }
         // Between any other ports it is somebody's test of a server.
         if let Evidence::Dhcp(message) = &evidence

@@ -75,6 +75,7 @@ pub fn collector(
     metrics.register(identity.cells().clone());
     metrics.register(identity.leases.cells().clone());
     metrics.register(identity.fronts.cells().clone());
+    metrics.register(identity.canaries.cells().clone());
     let inventory = Arc::new(Inventory::new(&config.usage));
     metrics.register(inventory.cells().clone());
     let vendors = in_force.policy.named_vendors();

@@ -167,6 +167,9 @@ impl Record {
                 if sniff::encrypted_dns(&hello, self.ends.server.port) {
                     self.hint.get_or_insert(Visibility::EncryptedDns);
                 }
+                if sniff::private_relay(&hello) {
+                    self.hint.get_or_insert(Visibility::Tunnel);
+                }
                 let via = Via::from(hello.carrier);
                 names.extend(hello.sni.as_deref().map(|sni| self.name(via, sni, keep)));
                 self.has_hello = true;
@@ -503,6 +506,20 @@ mod tests {
         assert!(!without.is_named() && without.rises_to(Via::HttpHost));
         assert_eq!((without.names.len(), with.names.len()), (0, MAX_NAMES));
         assert!(without.hello.is_none() && without.has_hello && without.is_named());
+    }
+
+    #[test]
+    fn private_relay_is_a_tunnel_whatever_its_name() {
+        let hello = |sni: &str| ClientHello { sni: Some(sni.into()), ..ClientHello::default() };
+        for (sni, reason) in [
+            ("mask.icloud.com", Visibility::Tunnel),
+            ("www.icloud.com", Visibility::UnknownName),
+            ("dns.google", Visibility::EncryptedDns),
+        ] {
+            let mut record = record();
+            record.learn(Evidence::Tls(hello(sni)), false);
+            assert_eq!(record.named_as(), reason, "{sni}");
+        }
     }
 
     #[test]

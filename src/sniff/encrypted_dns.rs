@@ -1,5 +1,5 @@
 //! Encrypted DNS, by what a ClientHello shows of it: DoT (RFC 7858), DoQ (RFC 9250), and DoH (RFC 8484) by the names of public
-//! resolvers.
+//! resolvers. And iCloud Private Relay, which hides what follows as well.
 
 use super::{Carrier, ClientHello};
 
@@ -13,6 +13,14 @@ pub fn encrypted_dns(hello: &ClientHello, port: u16) -> bool {
         Carrier::Dtls => false,
     };
     by_alpn || by_port || hello.sni.as_deref().is_some_and(is_resolver)
+}
+
+/// Whether a client goes through iCloud Private Relay, whose first proxies have these names: what it carries cannot be seen.
+pub fn private_relay(hello: &ClientHello) -> bool {
+    let sni = hello.sni.as_deref().map(|sni| sni.strip_suffix('.').unwrap_or(sni));
+    sni.is_some_and(|sni| {
+        ["mask.icloud.com", "mask-h2.icloud.com"].iter().any(|name| sni.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Whether a host is a public resolver's, or a name below it: some give each customer one.
@@ -54,6 +62,19 @@ mod tests {
     fn hello(sni: &str, alpn: &str, carrier: Carrier) -> ClientHello {
         let alpn = vec![alpn.into()];
         ClientHello { sni: Some(sni.into()), alpn, carrier, ..ClientHello::default() }
+    }
+
+    #[test]
+    fn proxies_of_private_relay_are_told_by_name() {
+        for (sni, is) in [
+            ("mask.icloud.com", true),
+            ("Mask-H2.iCloud.com.", true),
+            ("mask-api.icloud.com", false),
+            ("www.icloud.com", false),
+            ("mask.icloud.com.evil.example", false),
+        ] {
+            assert_eq!(private_relay(&hello(sni, "h3", Carrier::Quic)), is, "{sni}");
+        }
     }
 
     #[test]

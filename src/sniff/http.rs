@@ -1,5 +1,6 @@
-//! HTTP/1 request heads: the Host, or the authority that the target names.
+//! HTTP/1 request heads: the Host, or the authority that the target names. HTTP/2 without TLS has its own file.
 
+use super::http2::{self, Head};
 use super::line::Lines;
 use super::{Answer, Evidence, HttpRequest, MAX_NAME, NOT_YET, Openings};
 
@@ -14,7 +15,7 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
     match method(bytes) {
         Method::Known => {}
         Method::Begun => return Answer::NeedMore,
-        Method::Other => return Answer::NotMine,
+        Method::Other => return http2(openings.client),
     }
     let mut lines = Lines::new(bytes);
     let Some(first) = lines.next() else {
@@ -46,11 +47,24 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
     }
 }
 
-/// A CONNECT that was never answered.
+/// A CONNECT that was never answered; an authority of HTTP/2 behind which more should come.
 pub(super) fn cut_short(openings: &Openings<'_>) -> Option<Evidence> {
+    if let Some(authority) = http2::cut_short(openings.client) {
+        return Some(request(without_user(&authority)));
+    }
     let mut lines = Lines::new(skip_empty_lines(openings.client));
     let target = lines.next().filter(|line| line.starts_with(CONNECT)).and_then(target)?;
     Some(request(target))
+}
+
+/// The same of a client that begins with HTTP/2.
+fn http2(client: &[u8]) -> Answer {
+    match http2::head(client) {
+        Head::Other => Answer::NotMine,
+        Head::Short => Answer::NeedMore,
+        Head::Whole(Some(authority)) => Answer::Found(request(without_user(&authority))),
+        Head::Whole(None) => Answer::Found(Evidence::Http(HttpRequest::default())),
+    }
 }
 
 /// A tunnel (RFC 9110 section 9.3.6): what follows the head of the request, and a response that grants it, is another stream.
@@ -163,9 +177,13 @@ fn authority(target: &[u8]) -> Option<&[u8]> {
     let rest = rest.get(3..)?;
     let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let authority = rest.get(..end)?;
-    // Names and passwords never leave this place.
+    Some(without_user(authority)).filter(|host| !host.is_empty())
+}
+
+/// Names and passwords never leave this place.
+fn without_user(authority: &[u8]) -> &[u8] {
     let host = authority.iter().rposition(|&b| b == b'@').map_or(0, |at| at + 1);
-    authority.get(host..).filter(|host| !host.is_empty())
+    authority.get(host..).unwrap_or_default()
 }
 
 /// The value of a Host line.
@@ -313,7 +331,6 @@ mod tests {
     #[test]
     fn leaves_other_protocols_alone() {
         for head in [
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             "OPTIONS rtsp://camera/ RTSP/1.0\r\n",
             "GET /\r\n",
             "GET  HTTP/1.1\r\n",

@@ -8,6 +8,7 @@ mod dtls;
 mod encrypted_dns;
 mod evidence;
 pub mod http;
+mod http2;
 mod ldap;
 mod line;
 pub mod native;
@@ -30,7 +31,7 @@ mod xmpp;
 pub(crate) mod tests;
 
 pub use dns::{DnsAnswer, DnsMessage};
-pub use encrypted_dns::encrypted_dns;
+pub use encrypted_dns::{encrypted_dns, private_relay};
 pub use evidence::{
     Carrier, Certificate, ClientHello, Dhcp, DhcpEvent, EchOffer, EchOuter, Evidence, HttpRequest,
     HttpResponse, MAX_NAME, Native, Smtp, Tunnel, TunnelKind,
@@ -47,7 +48,7 @@ pub const SNIFFERS: &[Sniffer] = &[
     },
     Sniffer {
         name: "http",
-        help: "HTTP/1 requests",
+        help: "HTTP/1 requests, and the first of HTTP/2 without TLS",
         over: Over::Stream { sniff: http::sniff, cut_short: http::cut_short },
     },
     Sniffer {

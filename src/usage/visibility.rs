@@ -27,7 +27,7 @@ pub enum Visibility {
     Empty,
     /// None of the protocols that are read.
     NotTls,
-    /// IPsec, WireGuard, OpenVPN: what is inside cannot be seen.
+    /// IPsec, WireGuard, OpenVPN, iCloud Private Relay: what is inside cannot be seen.
     Tunnel,
     /// The outer leg of a declared proxy or NAT: counted on the inner one.
     SecondLeg,

@@ -129,7 +129,7 @@ fn activities(bytes: &[u8]) -> BTreeMap<u64, String> {
     told.collect()
 }
 
-fn hex(text: &str) -> Vec<u8> {
+pub fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let octet = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
     digits.chunks(2).map(octet).collect()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::activity::{self, Talk, capture, hex};
 use crate::program::{OFFICE_DAY, saastap};
 
 #[test]
@@ -27,6 +28,21 @@ fn every_flow_and_octet_has_one_visibility() {
         let told: u64 = rows.iter().map(|row| row["bytes"].as_u64().unwrap()).sum();
         assert_eq!(told, octets, "{capture}");
     }
+}
+
+#[test]
+fn a_resolver_that_refuses_encrypted_dns_is_told() {
+    // use-application-dns.net, type A: the question, and that there is no such name.
+    let name = "137573652d6170706c69636174696f6e2d646e73036e657400";
+    let mut talk = Talk::new(true, 40_000, [10, 0, 0, 53], 53);
+    talk.say(0, true, &hex(&format!("0007 0100 0001 0000 0000 0000 {name} 0001 0001")));
+    talk.say(9_000, false, &hex(&format!("0007 8183 0001 0000 0000 0000 {name} 0001 0001")));
+    let bytes = capture(vec![talk]);
+    let canaries = activity::read("--json", &bytes).json()["canaries"].clone();
+    let wanted = r#"[{"canary":"firefox_doh","questions":1,"permitted":0,"refused":1}]"#;
+    assert_eq!(canaries, serde_json::from_str::<Value>(wanted).unwrap());
+    let said = activity::read("--json", &capture(Vec::new())).json();
+    assert!(said.get("canaries").is_none(), "nobody asked: {said}");
 }
 
 #[test]

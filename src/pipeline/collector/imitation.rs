@@ -11,7 +11,7 @@ use crate::identity::{Privacy, community_id};
 use crate::pipeline::judge::{Judged, judge};
 use crate::pipeline::name::{Name, Via};
 use crate::pipeline::record::{Imitating, Record};
-use crate::policy::{Decision, Relation, State};
+use crate::policy::{Decision, Relation};
 use crate::signature::{Confidence, Role, Verdict};
 use crate::sniff::DnsMessage;
 use crate::time::Time;
