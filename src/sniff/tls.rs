@@ -2,6 +2,7 @@
 
 mod ja4;
 pub(super) mod record;
+mod v2;
 
 use ring::digest::{SHA256, digest};
 use tls_parser::parse_tls_handshake_client_hello;
@@ -26,7 +27,7 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
             None => Answer::NotMine,
         },
         Hello::Begun(_) => Answer::NeedMore,
-        Hello::Other => Answer::NotMine,
+        Hello::Other => v2::sniff(openings.client),
     }
 }
 

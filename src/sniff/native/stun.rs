@@ -1,18 +1,55 @@
 //! STUN (RFC 8489) and TURN (RFC 8656), over UDP and TCP: calls and shared screens of browsers begin with it. The vendor does
 //! not show in it.
 
-use super::native;
+use super::{native, recall, remember};
 use crate::sniff::reader::Reader;
-use crate::sniff::{Answer, Evidence, Openings, State};
+use crate::sniff::{Answer, Evidence, Openings, State, dtls};
 
 /// Section 5.
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
-pub(in crate::sniff) fn step(_: &mut State, _from_client: bool, datagram: &[u8]) -> Answer {
-    match message(datagram) {
-        Some(Some(len)) if len == datagram.len() => Answer::Found(native("stun")),
-        _ => Answer::NotMine,
+const MARK: u8 = b's';
+
+/// Datagrams that are looked at behind the first, until the two ends shake hands by DTLS or media flow: pairs of addresses
+/// that are tried one after the other make some dozens.
+const LOOKED_AT: u32 = 64;
+
+/// What follows the first message on the same path is told apart by its first octet (RFC 7983).
+pub(in crate::sniff) fn step(state: &mut State, _from_client: bool, datagram: &[u8]) -> Answer {
+    let Some(seen) = recall(state.word, MARK) else {
+        return match message(datagram) {
+            Some(Some(len)) if len == datagram.len() => {
+                state.word = remember(MARK, 1);
+                Answer::Emit(native("stun"), 0, 0)
+            }
+            _ => Answer::NotMine,
+        };
+    };
+    if seen == LOOKED_AT {
+        return Answer::NotMine;
     }
+    state.word = remember(MARK, seen + 1);
+    let inner = channel_data(datagram).unwrap_or(datagram);
+    match inner.first() {
+        // Who begins the handshake is agreed on elsewhere: it tells nothing of who called.
+        Some(DTLS_FIRST..=DTLS_LAST) => dtls::step(state, true, inner),
+        Some(MEDIA_FIRST..=MEDIA_LAST) => Answer::NotMine,
+        _ => Answer::NeedMore,
+    }
+}
+
+const DTLS_FIRST: u8 = 20;
+const DTLS_LAST: u8 = 63;
+/// RTP and RTCP.
+const MEDIA_FIRST: u8 = 128;
+const MEDIA_LAST: u8 = 191;
+
+/// What a TURN server passes on (RFC 8656 section 12.4): `40 00` to `4f ff`, the length, the data.
+fn channel_data(datagram: &[u8]) -> Option<&[u8]> {
+    let mut reader = Reader::new(datagram);
+    let channel = reader.u16()?;
+    let data = reader.vector16()?;
+    (0x4000..=0x4fff).contains(&channel).then_some(data)
 }
 
 /// Over TCP the messages stand one after the other, or each behind its length (RFC 4571, where ICE runs over TCP).

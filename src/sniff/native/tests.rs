@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sniff::tests::{client_hello, records};
-use crate::sniff::{Openings, Patterns, Progress, Wants};
+use crate::sniff::{Openings, Patterns, Progress, Wants, dtls};
 
 /// Rows of the table that are tried here, or beside their own code: most need both sides.
 pub(in crate::sniff) const ROWS: &[&str] = &[
@@ -260,7 +260,58 @@ fn heads_that_are_cut_or_damaged_are_nobodys() {
     }
 }
 
+/// Evidence of datagrams on one path, and what is wanted after the last.
+fn path(all: &[Vec<u8>]) -> (Vec<Evidence>, Wants, bool) {
+    let (mut found, mut progress, mut wants) = (Vec::new(), Progress::default(), Wants::More);
+    for (nth, datagram) in all.iter().enumerate() {
+        assert_eq!(wants, Wants::More, "{nth}");
+        wants = progress.datagram(nth % 2 == 0, datagram, &mut |evidence| found.push(evidence));
+    }
+    (found, wants, progress.is_swapped())
+}
+
+#[test]
+fn behind_stun_the_hello_of_dtls_is_read_and_media_end_the_looking() {
+    let stun = octets("000100002112a442000000000000000000000000");
+    let hello = dtls::tests::datagram(0, Some("media.acme.example"));
+    let relayed = [&[0x40, 7][..], &(hello.len() as u16).to_be_bytes(), &hello].concat();
+    for hello in [hello, relayed] {
+        for before in 1..4 {
+            let mut all = vec![stun.clone(); before];
+            all.push(hello.clone());
+            let (found, wants, swapped) = path(&all);
+            let [Evidence::Native(native), Evidence::Tls(hello)] = &found[..] else {
+                panic!("{found:?}")
+            };
+            assert_eq!((native.protocol, wants, swapped), ("stun", Wants::Met, false));
+            assert_eq!(hello.sni.as_deref(), Some("media.acme.example"));
+        }
+    }
+    let (found, wants, _) = path(&[stun.clone(), stun.clone(), [0x80, 0x60].repeat(50)]);
+    assert_eq!((found.len(), wants), (1, Wants::Met));
+    let (found, wants, _) = path(&vec![stun.clone(); 64]);
+    assert_eq!((found.len(), wants), (1, Wants::More));
+    let (found, wants, _) = path(&vec![stun; 65]);
+    assert_eq!((found.len(), wants), (1, Wants::Met));
+}
+
 proptest! {
+    #[test]
+    fn behind_stun_noise_is_harmless(
+        first in 0u8..=255,
+        noise in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..200), 1..8),
+    ) {
+        let mut progress = Progress::default();
+        let stun = octets("000100002112a442000000000000000000000000");
+        progress.datagram(true, &stun, &mut |_| ());
+        for mut datagram in noise {
+            datagram[0] = first;
+            let mut found = Vec::new();
+            progress.datagram(false, &datagram, &mut |evidence| found.push(evidence));
+            prop_assert!(found.is_empty(), "{found:?}");
+        }
+    }
+
     #[test]
     fn noise_is_nobodys(
         client in prop::collection::vec(any::<u8>(), 0..200),
