@@ -31,6 +31,10 @@ const END_HEADERS: u8 = 0x04;
 const PADDED: u8 = 0x08;
 const PRIORITY: u8 = 0x20;
 
+/// Frames up to the end of the first request's headers. Browsers send a dozen; an opening read again at each of its segments
+/// must not hold thousands.
+const MAX_FRAMES: usize = 64;
+
 /// Reads the first request.
 pub(super) fn head(opening: &[u8]) -> Head {
     match block(opening) {
@@ -64,7 +68,8 @@ fn block(opening: &[u8]) -> Block<'_> {
     let mut reader = Reader::new(frames);
     let mut kept = Cow::default();
     let mut wanted = SETTINGS;
-    while let Some(frame) = frame(&mut reader) {
+    for _ in 0..MAX_FRAMES {
+        let Some(frame) = frame(&mut reader) else { return Block::Cut(kept) };
         let fits = match frame.kind {
             SETTINGS => frame.stream == 0,
             HEADERS => frame.stream != 0 && wanted != CONTINUATION,
@@ -92,7 +97,7 @@ fn block(opening: &[u8]) -> Block<'_> {
         }
         wanted = CONTINUATION;
     }
-    Block::Cut(kept)
+    Block::Other
 }
 
 struct Frame<'a> {
@@ -371,6 +376,7 @@ mod tests {
             [PREFACE, &frame_of(SETTINGS, 0, 1, &[])].concat(),
             [PREFACE, &settings, &frame_of(CONTINUATION, END_HEADERS, 1, PLAIN)].concat(),
             [PREFACE, &settings, &frame_of(HEADERS, 0, 1, b"\x82"), &data].concat(),
+            [PREFACE, &settings.repeat(MAX_FRAMES)].concat(),
         ] {
             assert!(matches!(head(&other), Head::Other), "{other:?}");
         }
