@@ -2,6 +2,7 @@
 
 mod catalog;
 mod check;
+mod classify;
 mod demo;
 mod explain;
 mod flow;
@@ -47,6 +48,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Catalog(catalog::Args),
+    Classify(classify::Args),
     /// Print a completion script for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -108,6 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             None => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
         },
         Command::Catalog(args) => catalog::run(&args, &config()?),
+        Command::Classify(args) => classify::run(&args, &Rules::load(&config()?)?.catalog),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

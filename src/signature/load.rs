@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 use super::check::{self, Entry, Text};
-use super::example;
 use super::rule::{Kind, Match};
+use super::{example, lint as judge};
 use crate::fault::{Fault, Faults};
 
 /// The shipped catalogue: `(path, text)` of each file of `signatures/`.
@@ -72,6 +72,16 @@ impl Catalog {
         build(&[embedded()], Vec::new())
     }
 
+    /// A folder alone, laid out as the shipped catalogue. Its examples are not tried: they may name vendors of another folder.
+    ///
+    /// # Errors
+    /// As [`Catalog::load`].
+    pub fn folder(dir: &Path, options: &Options) -> Result<Self, Faults> {
+        let mut faults = Vec::new();
+        let source = Source { own: false, ..folder(dir, options.max_octets, &mut faults) };
+        assemble(&[source], faults)
+    }
+
     /// A catalogue of `(path, text)` alone, laid out as the shipped one: for tests and tools.
     ///
     /// # Errors
@@ -80,6 +90,29 @@ impl Catalog {
         let files = texts.iter().map(|(path, text)| File::new(path, path, (*text).to_owned()));
         build(&[Source { files: files.collect(), own: false }], Vec::new())
     }
+}
+
+/// What is amiss in files that load: of `dir` beside the shipped ones, or of everything that `options` name.
+///
+/// # Errors
+/// As [`Catalog::load`], where something does not load.
+pub fn lint(options: &Options, dir: Option<&Path>) -> Result<Faults, Faults> {
+    let mut faults = Vec::new();
+    let mut sources = vec![embedded()];
+    for dir in
+        dir.map_or_else(|| options.dirs.iter().map(PathBuf::as_path).collect(), |dir| vec![dir])
+    {
+        sources.push(folder(dir, options.max_octets, &mut faults));
+    }
+    let catalog = build(&sources, faults)?;
+    let files = || sources.iter().flat_map(|source| &source.files);
+    let texts: HashMap<&str, &str> = files().map(|f| (f.shown.as_str(), f.text.as_str())).collect();
+    let asked = catalog.entries().iter().filter(|entry| dir.is_none() || entry.own);
+    let amiss = asked.flat_map(|entry| {
+        let text = texts.get(&*entry.file).copied().unwrap_or_default();
+        judge::vendor(&catalog, entry, text)
+    });
+    Ok(Faults(amiss.collect()))
 }
 
 /// Files of one origin. Within one, an id is unique; a later one replaces an earlier one's.
@@ -163,7 +196,15 @@ fn file(root: &Path, path: &Path, left: &mut u64, faults: &mut Vec<Fault>) -> Op
     }
 }
 
-fn build(sources: &[Source], mut faults: Vec<Fault>) -> Result<Catalog, Faults> {
+fn build(sources: &[Source], faults: Vec<Fault>) -> Result<Catalog, Faults> {
+    let catalog = assemble(sources, faults)?;
+    let mut faults = Vec::new();
+    examples(&catalog, &mut faults);
+    if faults.is_empty() { Ok(catalog) } else { Err(bounded(faults)) }
+}
+
+/// Everything but the examples.
+fn assemble(sources: &[Source], mut faults: Vec<Fault>) -> Result<Catalog, Faults> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut by_id: HashMap<String, (usize, usize)> = HashMap::new();
     for (origin, source) in sources.iter().enumerate() {
@@ -200,9 +241,6 @@ fn build(sources: &[Source], mut faults: Vec<Fault>) -> Result<Catalog, Faults> 
     claims(&entries, &mut faults);
     let texts = sources.iter().flat_map(|s| &s.files).map(|f| (f.shown.as_str(), f.text.as_str()));
     let catalog = Catalog::new(entries, texts);
-    if faults.is_empty() {
-        examples(&catalog, &mut faults);
-    }
     if faults.is_empty() { Ok(catalog) } else { Err(bounded(faults)) }
 }
 

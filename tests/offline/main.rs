@@ -7,6 +7,7 @@ mod activity;
 mod again;
 mod bounds;
 mod cases;
+mod catalog;
 mod clients;
 mod configuration;
 mod days;

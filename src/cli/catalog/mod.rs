@@ -1,7 +1,12 @@
 //! `saastap catalog`: what the catalogue holds, how good it is, and how it goes elsewhere.
 
+mod diff;
+mod draft;
+mod export;
+mod lint;
 mod list;
 mod score;
+mod stats;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -43,6 +48,23 @@ pub enum Command {
         json: bool,
     },
     Test(score::Args),
+    Lint(lint::Args),
+    /// Count vendors by category, matches by kind and role
+    Stats {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    Diff(diff::Args),
+    /// Print the catalogue as a table for another program
+    ///
+    /// The lookup and the watchlist have host names alone. Their first row that covers a host names its vendor; labels that
+    /// are reserved for all vendors (docs, static ...) have the role of their match there.
+    Export {
+        #[arg(long, value_enum)]
+        format: export::Format,
+    },
+    New(draft::Args),
 }
 
 /// Runs the subcommand.
@@ -58,6 +80,11 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         }
         Command::Show { vendor, json } => asked(list::show(vendor, *json, &catalog()?, &mut out)?)?,
         Command::Test(args) => score::run(args, &catalog()?, &mut out)?,
+        Command::Lint(args) => lint::run(args, config, &mut out)?,
+        Command::Stats { json } => done(stats::stats(*json, &catalog()?, &mut out)?),
+        Command::Diff(args) => done(diff::run(args, config, &mut out)?),
+        Command::Export { format } => done(export::export(*format, &catalog()?, &mut out)?),
+        Command::New(args) => done(draft::run(args, config, &mut out)?),
     };
     out.flush()?;
     Ok(code)
@@ -65,6 +92,10 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
 
 /// What the person asked for that is not there, and what is.
 type Misuse = String;
+
+const fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
 
 fn asked(answer: Result<(), Misuse>) -> io::Result<ExitCode> {
     match answer {

@@ -362,11 +362,12 @@ fn cells<S: serde::Serializer>(
 
 /// All rows; else what is wrong, where, and the remedy.
 fn read(name: &str, input: impl Read) -> Result<Vec<Row>, String> {
+    let mut input = input.take(MAX_FILE);
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(b'\t')
         .quoting(false)
         .flexible(true)
-        .from_reader(input.take(MAX_FILE));
+        .from_reader(&mut input);
     let unreadable = |error: csv::Error| {
         format!("{name}: {error}\n  mend: write UTF-8 text, one row a line, columns parted by tabs")
     };
@@ -404,6 +405,9 @@ fn read(name: &str, input: impl Read) -> Result<Vec<Row>, String> {
             role: role.transpose()?,
             source: source.and_then(cell).unwrap_or_default().to_owned(),
         });
+    }
+    if input.limit() == 0 {
+        return Err(format!("{name}: more than {MAX_FILE} octets\n  mend: split the file"));
     }
     Ok(rows)
 }
