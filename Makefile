@@ -20,7 +20,8 @@ LOCKED := --locked
 
 # Debian packages by what shows that they are there: a command, or a header.
 BUILD_NEEDS := cc:gcc ld:binutils /usr/include/stdio.h:libc6-dev /usr/include/pcap/pcap.h:libpcap-dev
-TEST_NEEDS := /usr/sbin/rsyslogd:rsyslog promtool:prometheus ip:iproute2 ss:iproute2 python3:python3 \
+TEST_NEEDS := /usr/sbin/rsyslogd:rsyslog promtool:prometheus amtool:prometheus-alertmanager \
+	$(or $(wildcard /usr/lib/*/rsyslog/lmnsd_ossl.so),/usr/lib/rsyslog/lmnsd_ossl.so):rsyslog-openssl ip:iproute2 ss:iproute2 python3:python3 \
 	systemd-analyze:systemd setpriv:util-linux
 FUZZ_NEEDS := c++:g++ python3:python3
 BENCH_NEEDS := python3:python3 valgrind:valgrind
@@ -153,7 +154,7 @@ define install_missing
 	fi; \
 	$$as_root apt-get update -qq; \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
-	for service in rsyslog prometheus; do \
+	for service in rsyslog prometheus prometheus-alertmanager; do \
 		case "$$missing" in \
 			*"$$service"*) $$as_root systemctl disable --quiet "$$service" 2>/dev/null || true ;; \
 		esac; \

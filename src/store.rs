@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, params};
 
-use self::schema::{migrate, put, put_names};
+use self::schema::{migrate, put, put_names, quarantine, release};
 pub use self::writer::Writer;
 
 crate::rows! {
@@ -109,7 +109,7 @@ impl Store {
 
     /// All batches in one transaction.
     pub fn commit(&mut self, batches: &[Batch]) -> Result<(), Error> {
-        self.commit_group(batches, &[], &[], None)
+        self.commit_group(batches, &[], &[], &[], None)
     }
 
     fn commit_group(
@@ -117,6 +117,7 @@ impl Store {
         batches: &[Batch],
         delivered: &[i64],
         attempted: &[i64],
+        refused: &[i64],
         names: Option<(&[NameRow], i64)>,
     ) -> Result<(), Error> {
         let transaction = self.connection.transaction()?;
@@ -126,6 +127,7 @@ impl Store {
         for batch in batches {
             put(&transaction, batch)?;
         }
+        quarantine(&transaction, refused)?;
         {
             let mut delete = transaction.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
             for id in delivered {
@@ -175,6 +177,7 @@ impl Store {
             return Err(Error::Sqlite(rusqlite::Error::SqliteFailure(code, Some(verdict))));
         }
         migrate(&mut connection)?;
+        release(&connection)?;
         Ok(Self { connection })
     }
 }
@@ -403,6 +406,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_is_set_apart_and_tried_again_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (writer, _answers) = Store::open(&path).unwrap().0.start(16, Cells::new()).unwrap();
+        for n in 1..=3 {
+            writer.commit(batch(n)).unwrap();
+        }
+        let all = ask(|reply| writer.fetch("siem", 0, 9, reply));
+        assert!(writer.refused(vec![all[1].id]));
+        let rest = ask(|reply| writer.fetch("siem", 0, 9, reply));
+        assert_eq!(rest.iter().map(|s| &*s.event).collect::<Vec<_>>(), ["e-1", "e-3"]);
+        writer.close();
+        let (store, _) = Store::open(&path).unwrap();
+        let events: Vec<String> =
+            store.fetch("siem", 0, 9).unwrap().into_iter().map(|s| s.event).collect();
+        assert_eq!(events, ["e-1", "e-3", "e-2"]);
+    }
+
+    #[test]
     fn a_full_queue_gives_the_batch_back() {
         let (writer, answers) = Store::memory().unwrap().start(1, Cells::new()).unwrap();
         let back = (0..100).find_map(|n| writer.commit(batch(n)).err()).unwrap();
@@ -463,7 +485,7 @@ mod tests {
         let path = folder.path().join("a.db");
         let (mut store, _) = Store::open(&path).unwrap();
         store.commit(&[batch(1)]).unwrap();
-        let back = "DROP TABLE name; UPDATE meta SET value = '1' WHERE key = 'schema'";
+        let back = "DROP TABLE name; DROP TABLE quarantine; UPDATE meta SET value = '1' WHERE key = 'schema'";
         store.connection.execute_batch(back).unwrap();
         drop(store);
         let (store, aside) = Store::open(&path).unwrap();

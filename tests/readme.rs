@@ -198,7 +198,12 @@ fn the_configuration_has_every_key() {
         ("vantage", "kind networks"),
         ("group", "name networks hosts macs clients"),
         ("policy", "vendor category tenant relation role group deployment state exception"),
-        ("sink", "name kind path address max_octets ack_seconds format max_messages max_age_days"),
+        (
+            "sink",
+            "name kind path rotate_megabytes rotate_keep address transport max_octets ack_seconds url secret_file \
+             token_file ca_file server_name client_certificate_file client_key_file acknowledge \
+             index source sourcetype format max_messages max_age_days findings min_severity states heartbeat audit",
+        ),
     ] {
         let shown: BTreeSet<&str> = match &with_examples[table] {
             toml::Value::Array(all) => {
@@ -232,7 +237,20 @@ fn the_configuration_has_the_order_of_the_stages() {
 fn the_examples_of_the_configuration_load() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("saastap.toml");
-    let text = uncommented();
+    let text = uncommented().replace("/etc/saastap/", &format!("{}/", folder.path().display()));
+    for secret in ["hook.secret", "hook.token", "splunk.token"] {
+        fs::write(folder.path().join(secret), "s3cret\n").unwrap();
+    }
+    let key = rcgen::KeyPair::generate().unwrap();
+    let name = vec!["soar.example".to_owned()];
+    let certificate = rcgen::CertificateParams::new(name).unwrap().self_signed(&key).unwrap();
+    for (name, pem) in [
+        ("ca.pem", certificate.pem()),
+        ("client.pem", certificate.pem()),
+        ("client.key", key.serialize_pem()),
+    ] {
+        fs::write(folder.path().join(name), pem).unwrap();
+    }
     fs::write(&file, &text).unwrap();
     let output = saastap(&["check", "--config", file.to_str().unwrap()]);
     assert!(output.status.success(), "{}", said(&output));
@@ -243,7 +261,7 @@ fn the_examples_of_the_configuration_load() {
     }
     let sinks: Sinks = toml::from_str(&text).unwrap();
     let read = saastap::alert::sink::Configured::read(&sinks.sink, "saastap.toml", &text);
-    assert_eq!(read.unwrap_or_else(|faults| panic!("{faults}")).len(), 2);
+    assert_eq!(read.unwrap_or_else(|faults| panic!("{faults}")).len(), 6);
 }
 
 /// What README's reader has: the files that it tells to write.

@@ -212,6 +212,12 @@ impl Cases {
         self.cases.iter_mut().filter_map(raise).collect()
     }
 
+    /// Every open case that was told of, as it stands, for sinks that show them again and again.
+    pub fn open(&self, at: Time) -> Vec<Event> {
+        let told = self.cases.iter().filter(|(_, case)| case.is_told());
+        told.filter_map(|(key, case)| case.event(key, Action::Update, at, &self.sensor)).collect()
+    }
+
     /// Rows that changed without an event since the last call: what was learned.
     pub fn changed(&mut self) -> Vec<Row> {
         std::mem::take(&mut self.changed)

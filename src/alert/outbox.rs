@@ -10,15 +10,15 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::case::{Cases, Raised, Row};
-use super::event::{Event, Id, Sensor, What};
+use super::event::{Audit, Event, Id, Sensor, What};
 use super::finding::Severity;
 use super::format::Format;
-use super::sink::{Configured, Envelope, Sink};
+use super::sink::{Configured, Envelope, Filter, Sink, Written};
 use crate::store::{self, Answer, Batch, Letter, Stored, Trimmed, UsageKey, Writer};
 use crate::time::Time;
 
@@ -45,7 +45,8 @@ impl Outbox {
     ) -> Self {
         let mut lanes = Vec::new();
         let mut tasks = Vec::new();
-        for Configured { name, format, max_messages, max_age, built, .. } in sinks {
+        for Configured { name, format, max_messages, max_age, filter, built, .. } in sinks {
+            let (standing, stands) = watch::channel(Arc::default());
             let stats = Arc::new(Stats::default());
             let news = Arc::new(Notify::new());
             let carrier = Carrier {
@@ -54,10 +55,13 @@ impl Outbox {
                 max_age,
                 writer: writer.clone(),
                 news: news.clone(),
+                stands,
                 stats: stats.clone(),
             };
             tasks.push(runtime.spawn(carrier.run(built.sink)));
-            lanes.push(Lane { name, format, envelope: built.envelope, news, stats });
+            let standing = built.standing.then_some(standing);
+            let envelope = built.envelope;
+            lanes.push(Lane { name, format, filter, envelope, news, standing, stats });
         }
         Self { lanes, tasks, writer, answers, rows: HashMap::new(), again: Vec::new(), next: 1 }
     }
@@ -113,14 +117,40 @@ impl Outbox {
 
     /// Sends a sign of life with counters of the sensor to every sink.
     pub fn heartbeat(&self, sensor: &Sensor, values: BTreeMap<&'static str, u64>) -> bool {
+        self.say(sensor, What::Heartbeat { values })
+    }
+
+    /// Tells every sink what somebody did to the sensor.
+    pub fn audit(&self, sensor: &Sensor, audit: Audit) -> bool {
+        self.say(sensor, What::Audit { audit })
+    }
+
+    /// Whether a sink wants [`stand`](Self::stand) to be called once a minute.
+    pub fn wants_standing(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.standing.is_some())
+    }
+
+    /// Shows all open cases to the sinks that send them again and again; only the latest is kept for each.
+    pub fn stand(&self, open: &[Event]) {
+        for lane in &self.lanes {
+            if let Some(standing) = &lane.standing {
+                let wanted = open.iter().filter(|event| lane.filter.wants(event));
+                let payloads = wanted.map(|event| lane.envelope.wrap(event, lane.format)).collect();
+                standing.send_replace(Arc::new(payloads));
+            }
+        }
+    }
+
+    fn say(&self, sensor: &Sensor, what: What) -> bool {
         let now = now_millis();
         let time = Time::from_nanos(now.unsigned_abs().saturating_mul(1_000_000));
-        let id = Id::of(&["heartbeat", &sensor.name, &time.nanos().to_string()]);
-        let what = What::Heartbeat { values };
         let severity = Severity::Informational;
-        let event = Event { time, id, severity, sensor: sensor.clone(), what, truncated: false };
+        let id = Id::of(&[]);
+        let mut event =
+            Event { time, id, severity, sensor: sensor.clone(), what, truncated: false };
+        event.id = Id::of(&[event.name(), &sensor.name, &now_nanos().to_string()]);
         let letters = self.letters(&event);
-        let token = id.value();
+        let token = event.id.value();
         self.writer.commit(Batch { token, letters, ..Batch::default() }).is_ok()
     }
 
@@ -133,6 +163,7 @@ impl Outbox {
             delivered: read(&lane.stats.delivered),
             failures: read(&lane.stats.failures),
             given_up: read(&lane.stats.given_up),
+            refused: read(&lane.stats.refused),
             waiting: read(&lane.stats.waiting),
         };
         self.lanes.iter().map(of).collect()
@@ -160,7 +191,7 @@ impl Outbox {
             payload: lane.envelope.wrap(event, lane.format),
             created,
         };
-        self.lanes.iter().map(letter).collect()
+        self.lanes.iter().filter(|lane| lane.filter.wants(event)).map(letter).collect()
     }
 
     fn hand_over_again(&mut self) {
@@ -183,6 +214,8 @@ pub struct SinkStats {
     pub failures: u64,
     /// Messages dropped because they were too many or too old.
     pub given_up: u64,
+    /// Messages that the sink will never take; set apart, and tried again at the next start.
+    pub refused: u64,
     /// Messages in the outbox for it, when it was last looked at.
     pub waiting: u64,
 }
@@ -190,10 +223,15 @@ pub struct SinkStats {
 struct Lane {
     name: String,
     format: &'static Format,
+    filter: Filter,
     envelope: Box<dyn Envelope>,
     news: Arc<Notify>,
+    standing: Option<watch::Sender<Standing>>,
     stats: Arc<Stats>,
 }
+
+/// All open cases, rendered for one sink.
+type Standing = Arc<Vec<Vec<u8>>>;
 
 #[derive(Default)]
 struct Stats {
@@ -201,6 +239,7 @@ struct Stats {
     delivered: AtomicU64,
     failures: AtomicU64,
     given_up: AtomicU64,
+    refused: AtomicU64,
     waiting: AtomicU64,
 }
 
@@ -211,11 +250,12 @@ struct Carrier {
     max_age: Duration,
     writer: Writer,
     news: Arc<Notify>,
+    stands: watch::Receiver<Standing>,
     stats: Arc<Stats>,
 }
 
 impl Carrier {
-    async fn run(self, mut sink: Box<dyn Sink>) {
+    async fn run(mut self, mut sink: Box<dyn Sink>) {
         let mut pause = FIRST_PAUSE;
         loop {
             let before = self.stats.delivered.load(Ordering::Relaxed);
@@ -233,7 +273,7 @@ impl Carrier {
     }
 
     /// Writes and acknowledges from the oldest message on until something breaks.
-    async fn carry(&self, sink: &mut dyn Sink) -> io::Error {
+    async fn carry(&mut self, sink: &mut dyn Sink) -> io::Error {
         let mut cursor = 0;
         let mut flight: VecDeque<(i64, Instant)> = VecDeque::new();
         let mut trimmed: Option<Instant> = None;
@@ -245,16 +285,12 @@ impl Carrier {
             let letters =
                 if flight.len() < MAX_FLIGHT { self.fetch(cursor).await } else { Vec::new() };
             if let Some(last) = letters.last() {
-                if let Err(error) = sink.write(&letters).await {
+                cursor = last.id;
+                if let Err((error, left)) = self.write(sink, &letters, &mut flight).await {
                     let lost = flight.iter().map(|(id, _)| *id);
-                    self.writer.attempted(lost.chain(letters.iter().map(|l| l.id)).collect());
+                    self.writer.attempted(lost.chain(left).collect());
                     return error;
                 }
-                cursor = last.id;
-                let due = instant() + sink.acknowledges_after();
-                flight.extend(letters.iter().map(|l| (l.id, due)));
-                self.stats.up.store(true, Ordering::Relaxed);
-                self.acknowledge(&mut flight);
                 continue;
             }
             let due = flight.front().map_or_else(|| instant() + TRIM_EVERY, |(_, due)| *due);
@@ -269,7 +305,60 @@ impl Carrier {
                 }
                 () = tokio::time::sleep_until(due) => self.acknowledge(&mut flight),
                 () = self.news.notified() => {}
+                // A sink that does not ask for them has no sender any more: then this never answers.
+                true = async { self.stands.changed().await.is_ok() } => {
+                    let standing = self.stands.borrow_and_update().clone();
+                    if let Err(error) = sink.stand(&standing).await {
+                        self.stands.mark_changed();
+                        self.writer.attempted(flight.iter().map(|(id, _)| *id).collect());
+                        return error;
+                    }
+                    self.stats.up.store(true, Ordering::Relaxed);
+                }
             }
+        }
+    }
+
+    /// Writes all letters; after an error the ids of those that were not written.
+    async fn write(
+        &self,
+        sink: &mut dyn Sink,
+        letters: &[Stored],
+        flight: &mut VecDeque<(i64, Instant)>,
+    ) -> Result<(), (io::Error, Vec<i64>)> {
+        let ids = |letters: &[Stored]| letters.iter().map(|l| l.id).collect::<Vec<_>>();
+        let mut left = letters;
+        while !left.is_empty() {
+            let count = match sink.write(left).await {
+                Ok(Written::Taken(count)) => {
+                    let due = instant() + sink.acknowledges_after();
+                    flight.extend(left.iter().take(count).map(|l| (l.id, due)));
+                    count
+                }
+                Ok(Written::Refused(count, why)) => {
+                    self.refuse(left.get(..count).unwrap_or(left), &why).await;
+                    count
+                }
+                Err(error) => return Err((error, ids(left))),
+            };
+            left = left.get(count..).unwrap_or_default();
+            self.stats.up.store(true, Ordering::Relaxed);
+            self.acknowledge(flight);
+        }
+        Ok(())
+    }
+
+    async fn refuse(&self, letters: &[Stored], why: &str) {
+        let events: Vec<&str> = letters.iter().map(|l| &*l.event).collect();
+        tracing::error!(
+            sink = self.name,
+            ?events,
+            why,
+            "the sink refuses messages for good; they are set apart"
+        );
+        self.stats.refused.fetch_add(letters.len() as u64, Ordering::Relaxed);
+        while !self.writer.refused(letters.iter().map(|l| l.id).collect()) {
+            tokio::time::sleep(FULL_PAUSE).await;
         }
     }
 

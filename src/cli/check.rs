@@ -35,6 +35,11 @@ pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
     )?;
     let names = sinks.iter().map(|s| format!("{} ({}, {})", s.name, s.kind, s.format.name));
     writeln!(out, "sinks          {}: well", list(names.collect()))?;
+    for sink in &sinks {
+        if let Some(note) = sink.note {
+            writeln!(out, "note           {}: {note}", sink.name)?;
+        }
+    }
     writeln!(out, "interfaces     {}", list(config.capture.interfaces.clone()))?;
     writeln!(out, "\nmemory at most, when every bound is reached")?;
     let parts = config.memory(Feed::memory(&config.flow, config.sensor.workers));

@@ -52,6 +52,12 @@ impl Provider for Sinks {
                 sink.given_up,
             );
             push(
+                "saastap_sink_refused_messages_total",
+                "Messages that the sink refused for good; they are set apart until the next start.",
+                Kind::Counter,
+                sink.refused,
+            );
+            push(
                 "saastap_sink_waiting_messages",
                 "Messages that wait for the sink.",
                 Kind::Gauge,

@@ -78,6 +78,43 @@ pub(super) fn put_names(
     Ok(())
 }
 
+/// Takes messages out of the outbox that their receiver will never take. The oldest beyond [`MAX_REFUSED`] go for good.
+pub(super) fn quarantine(
+    transaction: &Transaction<'_>,
+    ids: &[i64],
+) -> Result<(), rusqlite::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    for id in ids {
+        transaction
+            .prepare_cached(
+                "INSERT INTO quarantine (sink, event, payload, created) \
+                 SELECT sink, event, payload, created FROM outbox WHERE id = ?1",
+            )?
+            .execute([id])?;
+        transaction.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;
+    }
+    transaction
+        .prepare_cached(
+            "DELETE FROM quarantine WHERE id <= (SELECT id FROM quarantine ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+        )?
+        .execute([MAX_REFUSED])?;
+    Ok(())
+}
+
+/// Puts what was refused back into the outbox: since then the receiver, or the sink's configuration, may have been mended.
+pub(super) fn release(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch(
+        "INSERT OR IGNORE INTO outbox (sink, event, payload, created) \
+         SELECT sink, event, payload, created FROM quarantine ORDER BY id; \
+         DELETE FROM quarantine;",
+    )
+}
+
+/// Refused messages that are kept for the next start.
+const MAX_REFUSED: u32 = 10_000;
+
 /// Step n brings the schema from version n to n + 1.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE usage (
@@ -96,4 +133,9 @@ const MIGRATIONS: &[&str] = &["
 ", "
     CREATE TABLE name (key TEXT PRIMARY KEY, value TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE INDEX name_until ON name (until);
+", "
+    CREATE TABLE quarantine (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sink TEXT NOT NULL, event TEXT NOT NULL, payload BLOB NOT NULL, created INTEGER NOT NULL
+    ) STRICT;
 "];

@@ -47,6 +47,11 @@ impl Writer {
         self.requests.try_send(Request::Delivered(ids)).is_ok()
     }
 
+    /// The receiver will never take these messages. False where the queue is full.
+    pub fn refused(&self, ids: Vec<i64>) -> bool {
+        self.requests.try_send(Request::Refused(ids)).is_ok()
+    }
+
     /// Keeps names, and forgets those that have run out at `now` (seconds since the epoch by packet time). False where the queue
     /// is full: they are lost, and learned again.
     pub fn keep_names(&self, names: Vec<NameRow>, now: i64) -> bool {
@@ -106,9 +111,9 @@ impl Store {
                         Err(TryRecvError::Disconnected) => stop = true,
                     }
                 }
-                let Group { batches, delivered, attempted, names, now, .. } = &group;
+                let Group { batches, delivered, attempted, refused, names, now, .. } = &group;
                 let names = now.map(|now| (&**names, now));
-                let committed = self.commit_group(batches, delivered, attempted, names);
+                let committed = self.commit_group(batches, delivered, attempted, refused, names);
                 cells.add(if committed.is_ok() { Counter::Commits } else { Counter::Failures }, 1);
                 match &committed {
                     // Told once: it is tried again many times a second, and counted each time.
@@ -161,6 +166,7 @@ enum Request {
     Commit(Box<Batch>),
     Delivered(Vec<i64>),
     Attempted(Vec<i64>),
+    Refused(Vec<i64>),
     Names(Vec<NameRow>, i64),
     Read(Read),
     Stop,
@@ -178,6 +184,7 @@ struct Group {
     batches: Vec<Batch>,
     delivered: Vec<i64>,
     attempted: Vec<i64>,
+    refused: Vec<i64>,
     names: Vec<NameRow>,
     /// Where names are written: what has run out by then goes.
     now: Option<i64>,
@@ -191,6 +198,7 @@ impl Group {
             Request::Commit(batch) => self.batches.push(*batch),
             Request::Delivered(ids) => self.delivered.extend(ids),
             Request::Attempted(ids) => self.attempted.extend(ids),
+            Request::Refused(ids) => self.refused.extend(ids),
             Request::Names(names, now) => {
                 self.names.extend(names);
                 self.now = self.now.max(Some(now));
@@ -203,7 +211,8 @@ impl Group {
 
     const fn writes(&self) -> bool {
         let none = self.batches.is_empty() && self.delivered.is_empty();
-        !(none && self.attempted.is_empty() && self.now.is_none())
+        let answered = !self.attempted.is_empty() || !self.refused.is_empty();
+        !none || answered || self.now.is_some()
     }
 }
 

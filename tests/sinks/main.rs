@@ -1,60 +1,18 @@
 //! Events on their whole way: cases, store, outbox, and real receivers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod alertmanager;
+mod authority;
 mod formats;
+mod http;
+mod receiver;
 mod rsyslog;
 mod sensing;
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use self::rsyslog::{RSYSLOGD, Rsyslogd};
 use self::sensing::Sensing;
-
-#[test]
-fn a_real_rsyslogd_gets_every_event_over_a_restart() {
-    if !Path::new(RSYSLOGD).exists() {
-        println!("SKIPPED: {RSYSLOGD} is not installed");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let daemon = Rsyslogd::start(folder.path(), port);
-    let mut sensor = Sensing::new(
-        &folder.path().join("a.db"),
-        &format!(
-            "[[sink]]\nname='siem'\nkind='syslog'\naddress='127.0.0.1:{port}'\nack_seconds=1\n"
-        ),
-    );
-    let received = folder.path().join("received");
-    let mut sent = BTreeSet::new();
-    for n in 0..50 {
-        sent.insert(sensor.raise(n));
-    }
-    sensor.wait("the first are acknowledged", |s| s[0].delivered >= 50);
-    daemon.stop();
-    for n in 50..100 {
-        sent.insert(sensor.raise(n));
-    }
-    sensor.wait("the sink is seen to fail", |s| s[0].failures > 0);
-    let daemon = Rsyslogd::start(folder.path(), port);
-    for n in 100..120 {
-        sent.insert(sensor.raise(n));
-    }
-    sensor.wait("all are acknowledged", |s| s[0].delivered >= 120);
-    daemon.stop();
-
-    let text = std::fs::read_to_string(&received).unwrap();
-    let mut got = BTreeSet::new();
-    for line in text.lines() {
-        let (head, body) = line.split_once("|").unwrap();
-        assert_eq!(head, "local0 err saastap UNSANCTIONED_USE test-sensor");
-        let event: serde_json::Value = serde_json::from_str(body).unwrap();
-        got.insert(event["event_id"].as_str().unwrap().to_owned());
-    }
-    assert_eq!(got, sent);
-}
 
 #[test]
 fn a_dead_sink_slows_no_other_and_a_renamed_file_loses_nothing() {

@@ -72,6 +72,17 @@ impl Sensing {
         raised.iter().map(|raised| raised.event.id.to_string()).collect()
     }
 
+    /// Does `step` until it says that it is done.
+    pub fn wait_for(&mut self, what: &str, mut step: impl FnMut(&mut Self) -> bool) {
+        for _ in 0..600 {
+            if step(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("waited 30 s until {what}: {:?}", self.outbox.stats());
+    }
+
     pub fn wait(&mut self, what: &str, done: impl Fn(&[SinkStats]) -> bool) -> Vec<SinkStats> {
         for _ in 0..600 {
             self.outbox.poll(&mut self.cases);

@@ -180,6 +180,11 @@ impl Case {
         told
     }
 
+    /// The store has an event of it.
+    pub(super) const fn is_told(&self) -> bool {
+        self.said.is_some()
+    }
+
     /// What is to be said now, if anything; closing is for the caller to see.
     pub(super) fn due(&self, now: Time, window: Duration) -> Option<Action> {
         match self.said {
@@ -199,6 +204,26 @@ impl Case {
         at: Time,
         sensor: &Sensor,
     ) -> Option<Raised> {
+        let event = self.event(key, action, at, sensor)?;
+        let value = match action {
+            Action::Close => None,
+            Action::Create | Action::Update => Some(self.kept(key, at)?),
+        };
+        self.told_sightings = self.sightings;
+        self.told_evidence = self.evidence.len();
+        self.told_graver = self.graver;
+        self.pending = Some(event.id);
+        Some(Raised { event, row: Row { key: key.row_key(), value } })
+    }
+
+    /// What an event about it says now.
+    pub(super) fn event(
+        &self,
+        key: &CaseKey,
+        action: Action,
+        at: Time,
+        sensor: &Sensor,
+    ) -> Option<Event> {
         let finding = Finding::by_id(key.finding)?;
         let sequence = self.sequence.to_string();
         let id = Id::of(&[&self.uid.to_string(), action.name(), &sequence]);
@@ -234,19 +259,9 @@ impl Case {
             flow: last.flow,
             evidence: self.evidence.clone(),
         };
-        let value = match action {
-            Action::Close => None,
-            Action::Create | Action::Update => Some(self.kept(key, at)?),
-        };
-        self.told_sightings = self.sightings;
-        self.told_evidence = self.evidence.len();
-        self.told_graver = self.graver;
-        self.pending = Some(id);
         let severity = finding.severity(last.remote, &self.last.threshold);
         let what = What::Finding(Box::new(report));
-        let event =
-            Event { time: at, id, severity, sensor: sensor.clone(), what, truncated: false };
-        Some(Raised { event, row: Row { key: key.row_key(), value } })
+        Some(Event { time: at, id, severity, sensor: sensor.clone(), what, truncated: false })
     }
 
     /// The event of `at` was accepted: what it told is no news any more.

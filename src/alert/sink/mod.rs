@@ -1,7 +1,14 @@
 //! Sinks: where messages go; one file each, and the table that lists them.
 
+mod alertmanager;
+mod connection;
 mod file;
+mod filter;
+mod http;
+mod secret;
+mod splunk;
 mod syslog;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::{Spanned, Value};
 
+pub use self::filter::Filter;
 use super::event::Event;
 use super::format::{FORMATS, Format};
 use crate::fault::{Fault, Faults};
@@ -22,10 +30,23 @@ use crate::store::Stored;
 pub struct Kind {
     /// As the configuration names it.
     pub name: &'static str,
-    build: fn(&mut Fields<'_>, &'static Format) -> Result<Built, Fault>,
+    /// The only format that makes sense to its receiver.
+    own_format: Option<&'static Format>,
+    /// Heartbeat and audit are wanted unless the file says otherwise.
+    extras: bool,
+    build: Build,
 }
 
-pub static SINKS: &[Kind] = &[file::KIND, syslog::KIND];
+type Build = fn(&mut Fields<'_>, &'static Format) -> Result<Built, Fault>;
+
+impl Kind {
+    const fn new(name: &'static str, build: Build) -> Self {
+        Self { name, own_format: None, extras: true, build }
+    }
+}
+
+pub static SINKS: &[Kind] =
+    &[file::KIND, syslog::KIND, webhook::KIND, splunk::KIND, alertmanager::KIND];
 
 /// One `[[sink]]` as it stands in the file; its keys are the business of its kind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +61,9 @@ pub struct Configured {
     /// Messages, and their age, that may wait for it.
     pub max_messages: u32,
     pub max_age: Duration,
+    pub filter: Filter,
+    /// What a person should know who configures it so.
+    pub note: Option<&'static str>,
     pub(super) built: Built,
 }
 
@@ -69,11 +93,8 @@ impl Configured {
             let what = format!("there is no sink of kind `{wanted}`");
             return Err(fields.fault("kind", what, one_of(SINKS.iter().map(|k| k.name))));
         };
-        let wanted = fields.text_or("format", "json")?;
-        let Some(format) = Format::by_name(&wanted) else {
-            let what = format!("there is no format `{wanted}`");
-            return Err(fields.fault("format", what, one_of(FORMATS.iter().map(|f| f.name))));
-        };
+        let format = format(fields, kind)?;
+        let filter = Filter::read_keys(fields, kind.extras)?;
         let max_messages = fields.number_or("max_messages", 100_000, 1..=10_000_000)?;
         let days = fields.number_or("max_age_days", 7, 1..=3_650)?;
         let built = (kind.build)(fields, format)?;
@@ -84,6 +105,8 @@ impl Configured {
             format,
             max_messages: u32::try_from(max_messages).unwrap_or(u32::MAX),
             max_age: Duration::from_secs(days.unsigned_abs() * 86_400),
+            filter,
+            note: built.note,
             built,
         })
     }
@@ -93,6 +116,15 @@ impl Configured {
 pub(super) struct Built {
     pub(super) envelope: Box<dyn Envelope>,
     pub(super) sink: Box<dyn Sink>,
+    /// It wants all open cases again and again.
+    pub(super) standing: bool,
+    note: Option<&'static str>,
+}
+
+impl Built {
+    fn new(envelope: Box<dyn Envelope>, sink: Box<dyn Sink>) -> Self {
+        Self { envelope, sink, standing: false, note: None }
+    }
 }
 
 /// Makes the octets that the sink writes.
@@ -102,8 +134,14 @@ pub(super) trait Envelope: Send {
 
 /// Carries messages in the order in which they are given.
 pub(super) trait Sink: Send {
-    /// Writes all; after an error it is unknown what arrived, and the sink begins anew with the next call.
-    fn write<'a>(&'a mut self, letters: &'a [Stored]) -> Soon<'a, io::Result<()>>;
+    /// Writes as many of the first as it likes; after an error it is unknown what arrived, and the sink begins anew with the
+    /// next call.
+    fn write<'a>(&'a mut self, letters: &'a [Stored]) -> Soon<'a, io::Result<Written>>;
+
+    /// Takes all open cases as they stand, where it asked for them.
+    fn stand<'a>(&'a mut self, _standing: &'a [Vec<u8>]) -> Soon<'a, io::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// A message is acknowledged when [`Sink::broken`] has not answered for so long after it was written.
     fn acknowledges_after(&self) -> Duration {
@@ -114,6 +152,14 @@ pub(super) trait Sink: Send {
     fn broken(&mut self) -> Soon<'_, io::Error> {
         Box::pin(std::future::pending())
     }
+}
+
+/// What became of the first messages of those that were given.
+pub(super) enum Written {
+    /// So many were written. None: ask again.
+    Taken(usize),
+    /// So many were refused for good, and why.
+    Refused(usize, String),
 }
 
 pub(super) type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -144,6 +190,63 @@ impl<'a> Fields<'a> {
 
     fn text_or(&mut self, key: &'static str, default: &str) -> Result<String, Fault> {
         if self.value(key).is_none() { Ok(default.into()) } else { self.text(key) }
+    }
+
+    fn text_some(&mut self, key: &'static str) -> Result<Option<String>, Fault> {
+        if self.value(key).is_none() { Ok(None) } else { self.text(key).map(Some) }
+    }
+
+    /// One of `known`, where it is given.
+    fn text_of(
+        &mut self,
+        key: &'static str,
+        mut known: impl Iterator<Item = &'static str> + Clone,
+    ) -> Result<Option<String>, Fault> {
+        let Some(text) = self.text_some(key)? else { return Ok(None) };
+        if known.clone().any(|name| name == text) {
+            return Ok(Some(text));
+        }
+        let what = format!("there is no `{text}` among the values of `{key}`");
+        Err(self.fault(key, what, one_of(&mut known)))
+    }
+
+    /// A list of some of `known`; empty where it is not given.
+    fn texts_of(
+        &mut self,
+        key: &'static str,
+        mut known: impl Iterator<Item = &'static str> + Clone,
+    ) -> Result<Vec<String>, Fault> {
+        let all = match self.value(key) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(all)) => all,
+            Some(_) => {
+                let what = format!("`{key}` is no list");
+                return Err(self.fault(key, what, "write it as [\"...\", \"...\"]"));
+            }
+        };
+        let mut texts = Vec::new();
+        for value in all {
+            match value.as_str().filter(|text| known.clone().any(|name| name == *text)) {
+                Some(text) => texts.push(text.to_owned()),
+                None => {
+                    let what = format!("there is no {value} among the values of `{key}`");
+                    return Err(self.fault(key, what, one_of(&mut known)));
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    fn flag_or(&mut self, key: &'static str, default: bool) -> Result<bool, Fault> {
+        match self.value(key) {
+            None => Ok(default),
+            Some(Value::Boolean(flag)) => Ok(*flag),
+            Some(_) => Err(self.fault(
+                key,
+                format!("`{key}` is neither true nor false"),
+                "write true or false",
+            )),
+        }
     }
 
     fn number_or(
@@ -184,6 +287,23 @@ impl<'a> Fields<'a> {
         }
         self.table.0.get_ref().get(key).map(Spanned::get_ref)
     }
+}
+
+fn format(fields: &mut Fields<'_>, kind: &Kind) -> Result<&'static Format, Fault> {
+    if let Some(own) = kind.own_format {
+        return match fields.value("format") {
+            None => Ok(own),
+            Some(_) => {
+                let what = format!("a sink of kind `{}` has a format of its own", kind.name);
+                Err(fields.fault("format", what, "remove `format`"))
+            }
+        };
+    }
+    let wanted = fields.text_or("format", "json")?;
+    Format::by_name(&wanted).ok_or_else(|| {
+        let what = format!("there is no format `{wanted}`");
+        fields.fault("format", what, one_of(FORMATS.iter().map(|f| f.name)))
+    })
 }
 
 fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
@@ -227,7 +347,7 @@ mod tests {
         assert!(unknown.contains("path"), "{unknown}");
         let kind = fault("[[sink]]\nname = 'a'\nkind = 'fax'\n");
         assert!(kind.starts_with("saastap.toml:3: there is no sink of kind `fax`"), "{kind}");
-        assert!(kind.contains("file, syslog"), "{kind}");
+        assert!(kind.contains("file, syslog, webhook"), "{kind}");
         let format = fault("[[sink]]\nname = 'a'\nkind = 'file'\nformat = 'morse'\n");
         assert!(format.starts_with("saastap.toml:4: there is no format `morse`"), "{format}");
         let missing = fault("\n[[sink]]\nname = 'a'\nkind = 'file'\n");
@@ -241,5 +361,56 @@ mod tests {
         let one = "[[sink]]\nname = 'a'\nkind = 'file'\npath = '/x'\n";
         let twice = fault(&format!("{one}{one}"));
         assert!(twice.starts_with("saastap.toml:6: two sinks are called `a`"), "{twice}");
+    }
+
+    #[test]
+    fn refuses_formats_and_values_that_make_no_sense() {
+        let sink = |rest: &str| format!("[[sink]]\nname = 'a'\n{rest}\n");
+        let told = |rest: &str, expected: &str| {
+            let fault = fault(&sink(rest));
+            assert!(fault.contains(expected), "{fault}");
+        };
+        let manager = "kind = 'alertmanager'\nurl = 'http://[::1]:9093'\n";
+        assert_eq!(read(&sink(manager)).unwrap()[0].format.name, "alertmanager");
+        told(&format!("{manager}format = 'cef'"), "saastap.toml:5: a sink of kind `alertmanager`");
+        told("kind = 'webhook'\nurl = 'ftp://x'", "saastap.toml:4: `ftp://x` begins neither");
+        told("kind = 'webhook'\nurl = 'https://u:p@x/'", "has no host, or a password");
+        told("kind = 'splunk_hec'\nurl = 'http://x'", "add `token_file` or `token_env`");
+        told("kind = 'webhook'\nurl = 'http://x'\nsecret_file = '/none'", "saastap.toml:5: /none");
+        told("kind = 'file'\npath = '/x'\nmin_severity = 'huge'", "use one of: informational, low");
+        told("kind = 'file'\npath = '/x'\nfindings = ['x']", "first_seen");
+        told("kind = 'file'\npath = '/x'\nstates = 'x'", "`states` is no list");
+        let syslog = "kind = 'syslog'\naddress = 'siem:514'\n";
+        told(&format!("{syslog}transport = 'fax'"), "use one of: tcp, tls, udp");
+        told(&format!("{syslog}transport = 'tls'\nca_file = '/none'"), "saastap.toml:6: /none");
+        told(&format!("{syslog}format = 'ecs'\nmax_octets = 4000"), "from 4352 to");
+        let udp = read(&sink(&format!("{syslog}transport = 'udp'"))).unwrap();
+        assert!(udp[0].note.unwrap().contains("lost"));
+        told(&format!("{syslog}transport = 'udp'\nack_seconds = 1"), "unknown key `ack_seconds`");
+    }
+
+    #[test]
+    fn a_filter_takes_what_it_names() {
+        let text = "[[sink]]\nname = 'a'\nkind = 'file'\npath = '/x'\n";
+        let wants = |rest: &str, event: &Event| {
+            read(&format!("{text}{rest}\n")).unwrap()[0].filter.wants(event)
+        };
+        let event = crate::alert::case::tests::raised(1, 1).event;
+        assert!(wants("", &event));
+        for (rest, wanted) in [
+            ("min_severity = 'high'", true),
+            ("findings = ['first_seen']", false),
+            ("findings = ['first_seen', 'unsanctioned_use']", true),
+            ("states = ['unsanctioned']", false),
+            ("states = ['unreviewed']", true),
+            ("heartbeat = false", true),
+        ] {
+            assert_eq!(wants(rest, &event), wanted, "{rest}");
+        }
+        let beat = Event {
+            what: crate::alert::event::What::Heartbeat { values: BTreeMap::new() },
+            ..event
+        };
+        assert!(wants("min_severity = 'high'", &beat) && !wants("heartbeat = false", &beat));
     }
 }

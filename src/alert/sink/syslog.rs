@@ -1,53 +1,75 @@
-//! Syslog: RFC 5424 messages over TCP, framed by octet counting (RFC 6587 section 3.4.1).
+//! Syslog: RFC 5424 messages over TCP or TLS, framed by octet counting (RFC 6587 section 3.4.1, RFC 5425 section 4.3), or over UDP,
+//! one a datagram (RFC 5426).
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::UdpSocket;
 
-use super::{Built, Envelope, Fields, Kind, Sink, Soon};
+use super::connection::{Duplex, Tls, connect, in_time};
+use super::{Built, Envelope, Fields, Kind, Sink, Soon, Written, one_of};
 use crate::alert::event::Event;
 use crate::alert::finding::Severity;
 use crate::alert::format::Format;
 use crate::fault::Fault;
 use crate::store::Stored;
 
-pub(super) const KIND: Kind = Kind { name: "syslog", build };
+pub(super) const KIND: Kind = Kind::new("syslog", build);
 
-/// How long connecting, and writing one batch, may take before the connection counts as broken.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Of a host name (RFC 5424 section 6).
 const MAX_HOSTNAME: usize = 255;
 const MAX_MSGID: usize = 32;
 /// Of all fields before the message together.
 const MAX_HEAD: usize = 512;
+/// What one datagram can carry at most over IPv4.
+const MAX_DATAGRAM: i64 = 65_507;
 const LOCAL0: u8 = 16;
+const TRANSPORTS: [&str; 3] = ["tcp", "tls", "udp"];
 
-/// Keys: `address` ("host:port", "[::1]:6514"), `ack_seconds` (10), `max_octets` of a message (8192).
+/// Keys: `address` ("host:port", "[::1]:6514"), `transport` (tcp), `max_octets` of a message (8192); for tcp and tls
+/// `ack_seconds` (10); for tls the keys of [`Tls`].
 fn build(fields: &mut Fields<'_>, format: &'static Format) -> Result<Built, Fault> {
     let address = fields.text("address")?;
-    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-    if port.and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+    let parts = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let Some((host, _)) = parts.filter(|(_, port)| port.parse::<u16>().is_ok()) else {
         let what = format!("`{address}` has no port");
         return Err(fields.fault("address", what, "write it as \"host:514\" or \"[::1]:514\""));
-    }
-    let seconds = fields.number_or("ack_seconds", 10, 0..=3_600)?;
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let transport = fields.text_or("transport", "tcp")?;
+    let udp = transport == "udp";
     // Receivers must take 480 octets (RFC 5424 section 6.1), but no format can say an event in so few.
     let least = (format.least + MAX_HEAD) as i64;
-    let max = fields.number_or("max_octets", 8_192, least..=1_048_576)?;
+    let most = if udp { MAX_DATAGRAM } else { 1_048_576 };
+    let max = fields.number_or("max_octets", 8_192, least..=most)?;
     let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let envelope = Box::new(Rfc5424 { max, process: std::process::id(), counted: !udp });
+    if udp {
+        let sink = Box::new(Datagrams { address, socket: None });
+        let note = "over UDP what is lost on the way is lost, and nobody is told; tcp and tls are sent again";
+        return Ok(Built { note: Some(note), ..Built::new(envelope, sink) });
+    }
+    let tls = match &*transport {
+        "tcp" => None,
+        "tls" => Some(Tls::read_keys(fields, &host)?),
+        other => {
+            let what = format!("there is no transport `{other}`");
+            return Err(fields.fault("transport", what, one_of(TRANSPORTS.into_iter())));
+        }
+    };
+    let seconds = fields.number_or("ack_seconds", 10, 0..=3_600)?;
     let acknowledges_after = Duration::from_secs(seconds.unsigned_abs());
-    Ok(Built {
-        envelope: Box::new(Rfc5424 { max, process: std::process::id() }),
-        sink: Box::new(Tcp { address, acknowledges_after, stream: None }),
-    })
+    Ok(Built::new(envelope, Box::new(Stream { address, tls, acknowledges_after, stream: None })))
 }
 
 struct Rfc5424 {
     /// Octets of a message, without the count before it.
     max: usize,
     process: u32,
+    /// The length stands before each message.
+    counted: bool,
 }
 
 /// ```text
@@ -62,7 +84,12 @@ impl Envelope for Rfc5424 {
         let head =
             format!("<{priority}>1 {} {host} saastap {} {kind} - ", event.time, self.process);
         let body = (format.render)(event, self.max.saturating_sub(head.len()));
-        format!("{} {head}{body}", head.len() + body.len()).into_bytes()
+        let message = format!("{head}{body}");
+        if self.counted {
+            format!("{} {message}", message.len()).into_bytes()
+        } else {
+            message.into_bytes()
+        }
     }
 }
 
@@ -83,23 +110,29 @@ fn word(text: &str, max: usize) -> String {
     if word.is_empty() { "-".into() } else { word }
 }
 
-struct Tcp {
+/// Over TCP, and TLS where there is one.
+struct Stream {
     address: String,
+    tls: Option<Tls>,
     acknowledges_after: Duration,
-    stream: Option<TcpStream>,
+    stream: Option<Box<dyn Duplex>>,
 }
 
-impl Sink for Tcp {
-    fn write<'a>(&'a mut self, letters: &'a [Stored]) -> Soon<'a, io::Result<()>> {
+impl Sink for Stream {
+    fn write<'a>(&'a mut self, letters: &'a [Stored]) -> Soon<'a, io::Result<Written>> {
         Box::pin(async move {
             let mut stream = match self.stream.take() {
                 Some(stream) => stream,
-                None => in_time(TcpStream::connect(&self.address)).await?,
+                None => connect(&self.address, self.tls.as_ref()).await?,
             };
             let frames: Vec<u8> = letters.iter().flat_map(|l| l.payload.iter().copied()).collect();
-            in_time(stream.write_all(&frames)).await?;
+            in_time(async {
+                stream.write_all(&frames).await?;
+                stream.flush().await
+            })
+            .await?;
             self.stream = Some(stream);
-            Ok(())
+            Ok(Written::Taken(letters.len()))
         })
     }
 
@@ -127,10 +160,38 @@ impl Sink for Tcp {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(done) => done,
-        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+/// Handed to the kernel, at most once. The socket is connected to nobody: an answer that a port is closed would belong to an
+/// earlier datagram, and hold up a later one.
+struct Datagrams {
+    address: String,
+    socket: Option<(UdpSocket, SocketAddr)>,
+}
+
+impl Sink for Datagrams {
+    fn write<'a>(&'a mut self, letters: &'a [Stored]) -> Soon<'a, io::Result<Written>> {
+        Box::pin(async move {
+            let (socket, to) = match self.socket.take() {
+                Some(socket) => socket,
+                None => in_time(Self::open(&self.address)).await?,
+            };
+            for letter in letters {
+                in_time(socket.send_to(&letter.payload, to)).await?;
+            }
+            self.socket = Some((socket, to));
+            Ok(Written::Taken(letters.len()))
+        })
+    }
+}
+
+impl Datagrams {
+    async fn open(address: &str) -> io::Result<(UdpSocket, SocketAddr)> {
+        let to = tokio::net::lookup_host(address).await?.next();
+        let to = to.ok_or_else(|| io::Error::other(format!("{address} has no address")))?;
+        let any: SocketAddr = match to {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        Ok((UdpSocket::bind(any).await?, to))
     }
 }
 
@@ -144,14 +205,18 @@ mod tests {
     fn counts_octets_and_keeps_its_head_whatever_the_body() {
         let mut event = raised(5, 20).event;
         event.sensor.name = "sensor ä\n1".into();
-        for max in [2_560, 8_192] {
-            let frame = Rfc5424 { max, process: 7 }.wrap(&event, &json::FORMAT);
+        for (max, counted) in [(2_560, true), (8_192, true), (8_192, false)] {
+            let frame = Rfc5424 { max, process: 7, counted }.wrap(&event, &json::FORMAT);
             let text = String::from_utf8(frame).unwrap();
-            let (count, message) = text.split_once(' ').unwrap();
-            assert_eq!(count.parse::<usize>().unwrap(), message.len());
+            let message = match text.split_once(' ') {
+                Some((count, message)) if counted => {
+                    assert_eq!(count.parse::<usize>().unwrap(), message.len());
+                    message
+                }
+                _ => &text,
+            };
             assert!(message.len() <= max, "{}", message.len());
-            let head = format!("<131>1 {} sensor____1 saastap 7 UNSANCTIONED_USE - {{", event.time);
-            let head = head.replace("sensor____1", "sensor___1");
+            let head = format!("<131>1 {} sensor___1 saastap 7 UNSANCTIONED_USE - {{", event.time);
             assert!(message.starts_with(&head), "{message}");
             let body = message.split_once(" - ").unwrap().1;
             serde_json::from_str::<serde_json::Value>(body).unwrap();

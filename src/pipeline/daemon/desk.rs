@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::alert::Event;
-use crate::alert::event::What;
+use crate::alert::event::{Audit, What};
 use crate::alert::sink::Configured;
 use crate::capture::Counter;
 use crate::config::Config;
@@ -44,7 +44,12 @@ struct Shown {
     inside: InsideServers,
     findings: VecDeque<FindingRow>,
     health: Vec<HealthRow>,
+    /// What was done and is not yet told to the sinks.
+    audits: Vec<Audit>,
 }
+
+/// Audits that wait for the collector, which looks once a second.
+const MAX_AUDITS: usize = 100;
 
 /// Findings that the page shows; the sinks have them all.
 const FINDINGS: usize = 200;
@@ -114,6 +119,11 @@ impl Desk {
         shown.health = health;
     }
 
+    /// What was done since the last call.
+    pub fn audits(&self) -> Vec<Audit> {
+        std::mem::take(&mut self.shown().audits)
+    }
+
     fn load(&self) -> Result<(), String> {
         let config = match &self.config_file {
             Some(file) => Config::load(file),
@@ -168,6 +178,15 @@ impl Face for Desk {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.load();
         self.metrics.reloaded(result.is_ok());
+        let outcome = if result.is_ok() { "success" } else { "failure" };
+        let detail = result.as_ref().err().map_or("", |faults| faults);
+        let audit = Audit { action: "reload", outcome, detail: detail.into() };
+        let mut shown = self.shown();
+        // Reloads come from people; more than these between two looks of the collector are somebody's loop.
+        if shown.audits.len() < MAX_AUDITS {
+            shown.audits.push(audit);
+        }
+        drop(shown);
         match &result {
             Ok(()) => tracing::info!("policy and signatures loaded anew"),
             Err(faults) => tracing::error!("not reloaded, the old rules stay in force: {faults}"),

@@ -89,6 +89,9 @@ const SAVED_AT_ONCE: usize = 5_000;
 /// Seconds between two heartbeats to every sink.
 const HEARTBEAT_SECONDS: u64 = 300;
 
+/// Seconds after which sinks that show open cases are shown them again.
+const STANDING_SECONDS: u64 = 60;
+
 impl Daemon {
     /// Opens store, sinks, web and log, and starts to read the source.
     ///
@@ -236,6 +239,12 @@ impl Daemon {
         }
         if second.is_multiple_of(HEARTBEAT_SECONDS) || second == 1 {
             self.heartbeat();
+        }
+        if second.is_multiple_of(STANDING_SECONDS) && self.outbox.wants_standing() {
+            self.outbox.stand(&self.collector.cases.open(self.collector.seen.clock()));
+        }
+        for audit in self.desk.audits() {
+            self.outbox.audit(self.collector.cases.sensor(), audit);
         }
         self.sinks.set(self.outbox.stats());
         let up = !self.live || self.captured.get(capture::Counter::InterfacesUp) > 0;
