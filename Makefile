@@ -113,6 +113,8 @@ install:
 	install -m 0644 LICENSE-MIT LICENSE-APACHE CHANGELOG.md $(wildcard README.md) $(wildcard config/saastap.toml) \
 		"$(DESTDIR)$(PREFIX)/share/doc/saastap/"
 	install -m 0644 config/prometheus/*.yml "$(DESTDIR)$(PREFIX)/share/doc/saastap/prometheus/"
+	@# What receivers need, in the folders in which its own README names it.
+	cd config/siem && find . -type f -exec install -D -m 0644 {} "$(DESTDIR)$(PREFIX)/share/doc/saastap/siem/{}" \;
 	@# What somebody has edited is never overwritten.
 	@if [ -f config/saastap.toml ] && [ ! -e "$(DESTDIR)$(SYSCONFDIR)/saastap/saastap.toml" ]; then \
 		install -m 0640 config/saastap.toml "$(DESTDIR)$(SYSCONFDIR)/saastap/saastap.toml"; fi

@@ -13,21 +13,27 @@ use super::wire::Wire;
 #[test]
 fn a_changed_policy_changes_the_state_shown_and_a_broken_one_does_not() {
     let Some(wire) = Wire::new() else { return };
-    let office = Office::new(POLICY);
+    let office = Office::new("");
+    let alerts = office.path("alerts.jsonl");
+    let policy = format!(
+        "{POLICY}\n[[sink]]\nname = 'file'\nkind = 'file'\npath = '{}'\n",
+        alerts.display()
+    );
+    office.configure(&policy);
     let sensor = office.run(&wire.near);
     wire.sender().play("anydesk-session", 50);
     sensor.until("the use is shown", |s| s.usage("anydesk").is_some());
     assert_eq!(state(&sensor), "unsanctioned");
 
-    office.configure(&POLICY.replace("\"unsanctioned\"", "\"sanctioned\""));
+    office.configure(&policy.replace("\"unsanctioned\"", "\"sanctioned\""));
     sensor.signal(Signal::HUP);
     sensor.until("SIGHUP has changed it", |s| state(s) == "sanctioned");
-    office.configure(&POLICY.replace("\"unsanctioned\"", "\"tolerated\""));
+    office.configure(&policy.replace("\"unsanctioned\"", "\"tolerated\""));
     assert_eq!(sensor.ask("POST", "/-/reload"), (200, "reloaded\n".to_owned()));
     assert_eq!(state(&sensor), "tolerated");
     assert_eq!(sensor.metric(SUCCESSFUL), Some(1.0));
 
-    office.configure(&POLICY.replace("\"unsanctioned\"", "\"forbidden\""));
+    office.configure(&policy.replace("\"unsanctioned\"", "\"forbidden\""));
     let line = office.text("saastap.toml").lines().position(|l| l.contains("forbidden")).unwrap();
     let place = format!("{}:{}: ", office.path("saastap.toml").display(), line + 1);
     let (status, answer) = sensor.ask("POST", "/-/reload");
@@ -42,10 +48,19 @@ fn a_changed_policy_changes_the_state_shown_and_a_broken_one_does_not() {
     assert_eq!(state(&sensor), "tolerated");
     assert_eq!(sensor.get("/-/ready").0, 200);
 
-    office.configure(POLICY);
+    office.configure(&policy);
     sensor.signal(Signal::HUP);
     sensor.until("it is mended", |s| s.metric(SUCCESSFUL) == Some(1.0));
     assert_eq!(state(&sensor), "unsanctioned");
+    let outcomes = || -> Vec<String> {
+        let text = office.text("alerts.jsonl");
+        let events = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let events = events.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let audits = events.filter(|event| event["event_kind"] == "audit");
+        audits.map(|event| event["audit"]["outcome"].as_str().unwrap().to_owned()).collect()
+    };
+    let told = ["success", "success", "failure", "failure", "success"];
+    sensor.until("every reload is told to the sinks", |_| outcomes() == told);
     sensor.stop();
 }
 

@@ -1,5 +1,7 @@
 //! Sinks over HTTP: a signed webhook over TLS, and Splunk's collector as its documentation describes it.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -63,6 +65,59 @@ fn a_webhook_is_signed_tried_again_and_believes_only_its_receiver() {
     let first = sent[0].clone();
     sent.splice(0..0, [first.clone(), first]);
     assert_eq!(got, sent, "in order");
+}
+
+#[test]
+fn a_receiver_that_closes_after_each_answer_costs_no_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(None, |_| (200, "close".into()));
+    let text = format!(
+        "[[sink]]\nname='hook'\nkind='webhook'\nurl='http://127.0.0.1:{}'\n",
+        receiver.port
+    );
+    let mut sensor = Sensing::new(&folder.path().join("a.db"), &text);
+    let sent: Vec<String> = (0..30).map(|n| sensor.raise(n)).collect();
+    let stats = sensor.wait("all are taken", |s| s[0].delivered == 30);
+    assert_eq!(stats[0].failures, 0);
+    let got: Vec<String> =
+        receiver.asked().iter().map(|a| a.header("x-saastap-event").to_owned()).collect();
+    assert_eq!(got, sent);
+}
+
+#[test]
+fn half_an_answer_is_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let text = format!(
+        "[[sink]]\nname='hook'\nkind='webhook'\nurl='http://{}'\n",
+        listener.local_addr().unwrap()
+    );
+    let mut sensor = Sensing::new(&folder.path().join("a.db"), &text);
+    let sent = sensor.raise(1);
+    let answers = [
+        // Closed without a word; half a head; a body that is cut; and at last an answer.
+        "",
+        "HTTP/1.1 200 O",
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ];
+    let mut asked = Vec::new();
+    for answer in answers {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = String::new();
+        while !request.contains(&sent) || !request.ends_with('}') {
+            let mut octets = [0; 65_536];
+            let count = stream.read(&mut octets).unwrap();
+            assert!(count > 0, "the sink closed: {request}");
+            request.push_str(&String::from_utf8_lossy(&octets[..count]));
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        asked.push(request);
+    }
+    let stats = sensor.wait("the last is believed", |s| s[0].delivered == 1);
+    assert_eq!((stats[0].failures, stats[0].refused), (3, 0));
+    let body = |request: &String| request.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert!(asked.iter().all(|request| body(request) == body(&asked[0])), "the same each time");
 }
 
 #[test]

@@ -4,12 +4,23 @@ OCSF is checked against the published schema (ocsf-json-schema), CEF is read by 
 for Python; it is read here by its description alone.
 """
 
+import configparser
 import json
+import pathlib
+import re
 import sys
 
 
 def from_json(line):
-    return json.loads(line)["event_id"]
+    event = json.loads(line)
+    if event["event_kind"] == "finding":
+        config = configparser.RawConfigParser(delimiters="=", comment_prefixes="#")
+        config.read(TRANSFORMS)
+        client = re.search(config["saastap_client"]["REGEX"], line)
+        server = re.search(config["saastap_server"]["REGEX"], line)
+        assert client.groups() == ("10.20.0.7", "50123"), line
+        assert server.groups() == ("192.0.2.80", "443"), line
+    return event["event_id"]
 
 
 def from_ecs(line):
@@ -38,6 +49,12 @@ def from_cef(line):
         assert event["dhost"] == "relay-1.net.anydesk.test" and event["src"] == "10.20.0.7", event
         assert event["community_id"] == "1:3b04DeQ0E2U5k9jLZoqT3AO9K5U\\=", event
         assert event["state"] == "unreviewed", event
+        # What Splunk is told about pairs finds the same.
+        config = configparser.RawConfigParser(delimiters="=", comment_prefixes="#")
+        config.read(TRANSFORMS)
+        found = dict(re.findall(config["saastap_cef_pairs"]["REGEX"], line))
+        assert found["dhost"] == event["dhost"] and found["msg"] == event["msg"], found
+        assert found["externalId"] == event["externalId"], found
     return event["externalId"]
 
 
@@ -50,6 +67,7 @@ def from_leef(line):
 
 
 SCHEMAS = {}
+TRANSFORMS = pathlib.Path(__file__).parents[2] / "config/siem/splunk/transforms.conf"
 name, path = sys.argv[1:]
 if name == "ocsf":
     import jsonschema

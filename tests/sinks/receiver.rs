@@ -41,7 +41,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// `answer` gives status and body.
+    /// `answer` gives status and body; after the body `close` the connection is closed.
     pub fn start(
         certificate: Option<&Pair>,
         answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static,
@@ -93,7 +93,11 @@ async fn serve(
             let asked = Asked { path: parts.uri.to_string(), headers: parts.headers, body };
             let (status, body) = answer(&asked);
             noted.lock().unwrap().push(asked);
-            let response = Response::builder().status(status).body(Full::new(Bytes::from(body)));
+            let mut response = Response::builder().status(status);
+            if body == "close" {
+                response = response.header("connection", "close");
+            }
+            let response = response.body(Full::new(Bytes::from(body)));
             Ok::<_, hyper::Error>(response.unwrap())
         }
     });

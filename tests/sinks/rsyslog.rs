@@ -15,8 +15,7 @@ fn gets_every_event_over_a_restart() {
 
 #[test]
 fn gets_every_event_by_tls_with_certificates_of_both_sides() {
-    let drivers = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
-    if !drivers.iter().any(|d| Path::new(d).join("rsyslog/lmnsd_ossl.so").exists()) {
+    if !has_tls() {
         println!("SKIPPED: rsyslog-openssl is not installed");
         return;
     }
@@ -39,6 +38,50 @@ fn gets_every_event_by_tls_with_certificates_of_both_sides() {
         client.key.display()
     );
     over_a_restart(&global, module, &sink);
+}
+
+#[test]
+fn the_configuration_that_is_shipped_keeps_one_event_a_line() {
+    if !Path::new(RSYSLOGD).exists() || !has_tls() {
+        println!("SKIPPED: {RSYSLOGD} or rsyslog-openssl is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let Authority { ca, client, .. } = Authority::make(folder.path());
+    let port = free_port();
+    let shipped = include_str!("../../config/siem/rsyslog/saastap.conf")
+        .replace("/etc/rsyslog.d/saastap", &at.to_string())
+        .replace("/var/log", &at.to_string())
+        .replace("/var/spool/rsyslog", &at.to_string())
+        .replace("sensor-1.example", "sensor.test")
+        .replace("\"6514\"", &format!("\"{port}\" address=\"127.0.0.1\""));
+    let daemon = Rsyslogd::run(folder.path(), &shipped);
+    let text = format!(
+        "[[sink]]\nname='siem'\nkind='syslog'\naddress='127.0.0.1:{port}'\nack_seconds=1\ntransport='tls'\n\
+         server_name='siem.test'\nca_file='{}'\nclient_certificate_file='{}'\nclient_key_file='{}'\n",
+        ca.display(),
+        client.certificate.display(),
+        client.key.display()
+    );
+    let mut sensor = Sensing::new(&folder.path().join("a.db"), &text);
+    let sent: BTreeSet<String> = (0..5).map(|n| sensor.raise(n)).collect();
+    let identity = sensor.cases.sensor().clone();
+    assert!(sensor.outbox.heartbeat(&identity, [("frames", 3)].into()));
+    sensor.wait("all are acknowledged", |s| s[0].delivered == 6);
+    daemon.stop();
+    let lines = |name: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let event = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        text.lines().map(|line| event(line)["event_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(lines("saastap-events.jsonl"), sent);
+    assert_eq!(lines("saastap-heartbeat.jsonl").len(), 1);
+}
+
+fn has_tls() -> bool {
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    folders.iter().any(|folder| Path::new(folder).join("rsyslog/lmnsd_ossl.so").exists())
 }
 
 /// 120 events while the receiver goes and comes back; its settings, and those of the sink.
@@ -132,19 +175,20 @@ pub struct Rsyslogd(Child);
 
 impl Rsyslogd {
     pub fn start(folder: &Path, global: &str, input: &str) -> Self {
-        let config = folder.join("rsyslog.conf");
         let at = folder.display();
-        std::fs::write(
-            &config,
-            format!(
-                "global(workDirectory=\"{at}\" maxMessageSize=\"16k\" {global})\n\
-                 {input}\
-                 template(name=\"t\" type=\"string\" string=\"%syslogfacility-text% \
-                 %syslogseverity-text% %app-name% %msgid% %hostname%|%msg%\\n\")\n\
-                 action(type=\"omfile\" file=\"{at}/received\" template=\"t\")\n"
-            ),
-        )
-        .unwrap();
+        let config = format!(
+            "global(workDirectory=\"{at}\" maxMessageSize=\"16k\" {global})\n\
+             {input}\
+             template(name=\"t\" type=\"string\" string=\"%syslogfacility-text% \
+             %syslogseverity-text% %app-name% %msgid% %hostname%|%msg%\\n\")\n\
+             action(type=\"omfile\" file=\"{at}/received\" template=\"t\")\n"
+        );
+        Self::run(folder, &config)
+    }
+
+    pub fn run(folder: &Path, text: &str) -> Self {
+        let config = folder.join("rsyslog.conf");
+        std::fs::write(&config, text).unwrap();
         let child = Command::new(RSYSLOGD)
             .arg("-n")
             .arg("-f")

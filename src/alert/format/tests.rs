@@ -1,6 +1,7 @@
 //! What every format has to keep: its documentation, its bound, its escapes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::alert::case::tests::raised;
 use crate::alert::event::{Action, Audit, Id, Proof, Report, Sensor};
-use crate::alert::finding::Severity;
+use crate::alert::finding::{FINDINGS, Severity};
 use crate::time::Time;
 
 /// Everything that an event can be, so that each field shows itself once.
@@ -155,6 +156,59 @@ fn every_field_is_documented_and_every_documented_field_is_there() {
         let unused: Vec<_> = documented.difference(&told).collect();
         assert!(unused.is_empty(), "{}: documented but never told: {unused:?}", format.name);
     }
+}
+
+#[test]
+fn sigma_rules_name_fields_and_findings_that_are() {
+    let documented = documented("json");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/siem/sigma");
+    let mut rules = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let detection = text.split("\ndetection:\n").nth(1).unwrap();
+        let lines = detection.lines().take_while(|line| line.starts_with(' '));
+        let mut keys = 0;
+        for line in lines.filter_map(|line| line.strip_prefix("        ")) {
+            let (key, value) = line.split_once(": ").unwrap();
+            let key = key.split('|').next().unwrap();
+            assert!(documented.contains_key(key), "{}: {key}", file.display());
+            if key == "finding.id" {
+                assert!(FINDINGS.iter().any(|f| f.id == value), "{}: {value}", file.display());
+            }
+            keys += 1;
+        }
+        assert!(keys > 0, "{}", file.display());
+        rules += 1;
+    }
+    assert!(rules > 3);
+}
+
+#[test]
+fn the_index_template_maps_fields_that_are() {
+    let template: Value =
+        serde_json::from_str(include_str!("../../../config/siem/elastic/index-template.json"))
+            .unwrap();
+    let pipeline = include_str!("../../../config/siem/elastic/ingest-pipeline.json");
+    serde_json::from_str::<Value>(pipeline).unwrap();
+    let documented = documented("ecs");
+    let mut open =
+        vec![("saastap".to_owned(), &template["template"]["mappings"]["properties"]["saastap"])];
+    let mut mapped = 0;
+    while let Some((path, field)) = open.pop() {
+        match field["properties"].as_object() {
+            Some(below) => open.extend(below.iter().map(|(key, f)| (format!("{path}.{key}"), f))),
+            None => {
+                let kind = documented.get(&path).unwrap_or_else(|| panic!("{path} is no field"));
+                let mapping = field["type"].as_str().unwrap();
+                // What others read as text is a keyword here; a moment of a flow is a date.
+                let same = mapping == kind || (mapping, &**kind) == ("keyword", "uuid");
+                assert!(same, "{path}: {mapping} but {kind}");
+                mapped += 1;
+            }
+        }
+    }
+    assert!(mapped > 10);
 }
 
 /// Types of JSON, and those of the Elastic schema; `[]` for lists. A text may stand for any type in CEF and LEEF, where there are

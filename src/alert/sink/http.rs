@@ -5,10 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 
 use super::Fields;
@@ -92,12 +92,18 @@ impl Client {
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(io::Error::other)?;
         let work = async {
-            let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
-                Some(sender) => sender,
-                None => self.open().await?,
+            let kept = self.sender.take();
+            let (response, sender) = match kept {
+                None => self.send_anew(request).await?,
+                // A receiver closes idle connections as it likes: what was not sent goes by a new one.
+                Some(mut sender) => match sender.try_send_request(request).await {
+                    Ok(response) => (response, sender),
+                    Err(mut failed) => match failed.take_message() {
+                        Some(request) => self.send_anew(request).await?,
+                        None => return Err(io::Error::other(failed.into_error())),
+                    },
+                },
             };
-            sender.ready().await.map_err(io::Error::other)?;
-            let response = sender.send_request(request).await.map_err(io::Error::other)?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_REPLY);
             let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
@@ -108,6 +114,15 @@ impl Client {
             Ok(reply) => reply,
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
         }
+    }
+
+    async fn send_anew(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> io::Result<(Response<Incoming>, SendRequest<Full<Bytes>>)> {
+        let mut sender = self.open().await?;
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        Ok((response, sender))
     }
 
     async fn open(&self) -> io::Result<SendRequest<Full<Bytes>>> {

@@ -265,11 +265,18 @@ impl Daemon {
 
     fn heartbeat(&self) {
         let count = |row| self.captured.get(row);
+        let coverage = self.collector.seen.coverage();
+        let percent = |share: Option<f64>| (share.unwrap_or_default() * 100.0).round() as u64;
+        let waiting = self.outbox.stats().iter().map(|sink| sink.waiting).sum();
         let values = BTreeMap::from([
             ("frames", count(capture::Counter::Frames)),
             ("kernel_dropped", count(capture::Counter::KernelDropped)),
             ("interface_dropped", count(capture::Counter::InterfaceDropped)),
+            ("clients_seen", coverage.clients),
+            ("named_bytes_percent", percent(coverage.named)),
+            ("tunnelled_bytes_percent", percent(coverage.tunnelled)),
             ("usages", self.collector.inventory.len() as u64),
+            ("messages_waiting", waiting),
         ]);
         self.outbox.heartbeat(self.collector.cases.sensor(), values);
     }
