@@ -65,6 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prometheus", &["export"]),
     ("psl", &["signature"]),
     ("ring", &["sniff", "identity", "alert"]),
+    ("rskafka", &["alert"]),
     ("rtrb", &["pipeline"]),
     ("rusqlite", &["store"]),
     ("rustix", &["capture"]),

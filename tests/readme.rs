@@ -202,7 +202,7 @@ fn the_configuration_has_every_key() {
             "sink",
             "name kind path rotate_megabytes rotate_keep address transport max_octets ack_seconds url secret_file \
              token_file ca_file server_name client_certificate_file client_key_file acknowledge \
-             index source sourcetype format max_messages max_age_days findings min_severity states heartbeat audit",
+             index source sourcetype brokers topic key tls format max_messages max_age_days findings min_severity states heartbeat audit",
         ),
     ] {
         let shown: BTreeSet<&str> = match &with_examples[table] {
@@ -261,7 +261,7 @@ fn the_examples_of_the_configuration_load() {
     }
     let sinks: Sinks = toml::from_str(&text).unwrap();
     let read = saastap::alert::sink::Configured::read(&sinks.sink, "saastap.toml", &text);
-    assert_eq!(read.unwrap_or_else(|faults| panic!("{faults}")).len(), 6);
+    assert_eq!(read.unwrap_or_else(|faults| panic!("{faults}")).len(), 7);
 }
 
 /// What README's reader has: the files that it tells to write.

@@ -5,6 +5,7 @@ mod alertmanager;
 mod authority;
 mod formats;
 mod http;
+mod kafka;
 mod receiver;
 mod rsyslog;
 mod sensing;

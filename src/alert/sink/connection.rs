@@ -52,41 +52,10 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Keys of a sink that speaks TLS; without it they are unknown, and refused.
-    ///
-    /// `ca_file` (the authorities of the system), `server_name` (`host`), `client_certificate_file` and `client_key_file`.
+    /// Keys of a sink that speaks TLS; without it they are unknown, and refused: `server_name` (`host`) and those of
+    /// [`tls_config`].
     pub(super) fn read_keys(fields: &mut Fields<'_>, host: &str) -> Result<Self, Fault> {
-        let roots = Self::roots(fields)?;
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| fields.fault("kind", error.to_string(), "report this"))?
-            .with_root_certificates(roots);
-        let chain = fields.text_some("client_certificate_file")?;
-        let key = fields.text_some("client_key_file")?;
-        let config = match (chain, key) {
-            (None, None) => builder.with_no_client_auth(),
-            (Some(chain), Some(key)) => {
-                let chain = certificates(fields, "client_certificate_file", &chain)?;
-                let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| {
-                    fields.fault("client_key_file", format!("{key}: {error}"), PEM_KEY)
-                })?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| {
-                    fields.fault(
-                        "client_key_file",
-                        error.to_string(),
-                        "give the key of this certificate",
-                    )
-                })?
-            }
-            (Some(_), None) => {
-                let what = "a client's certificate without its key";
-                return Err(fields.fault("client_certificate_file", what, "add `client_key_file`"));
-            }
-            (None, Some(_)) => {
-                let what = "a client's key without its certificate";
-                return Err(fields.fault("client_key_file", what, "add `client_certificate_file`"));
-            }
-        };
+        let config = tls_config(fields)?;
         let name = fields.text_some("server_name")?.unwrap_or_else(|| host.to_owned());
         let name = ServerName::try_from(name.clone()).map_err(|_| {
             let what = format!("`{name}` is neither a host name nor an address");
@@ -96,35 +65,71 @@ impl Tls {
                 "give the name that stands in the server's certificate",
             )
         })?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self { connector: TlsConnector::from(config), name })
     }
+}
 
-    fn roots(fields: &mut Fields<'_>) -> Result<RootCertStore, Fault> {
-        let mut roots = RootCertStore::empty();
-        match fields.text_some("ca_file")? {
-            Some(file) => {
-                for authority in certificates(fields, "ca_file", &file)? {
-                    roots.add(authority).map_err(|error| {
-                        fields.fault("ca_file", format!("{file}: {error}"), PEM_CERTIFICATES)
-                    })?;
-                }
-            }
-            None => {
-                // The system's, of which one that cannot be read is no reason to trust none.
-                let (_, _) =
-                    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if roots.is_empty() {
-                    let what = "this system knows no certificate authorities";
-                    return Err(fields.fault(
-                        "kind",
-                        what,
-                        "install ca-certificates, or give `ca_file`",
-                    ));
-                }
+/// Keys `ca_file` (the authorities of the system), `client_certificate_file` and `client_key_file`.
+pub(super) fn tls_config(fields: &mut Fields<'_>) -> Result<Arc<ClientConfig>, Fault> {
+    let roots = roots(fields)?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| fields.fault("kind", error.to_string(), "report this"))?
+        .with_root_certificates(roots);
+    let chain = fields.text_some("client_certificate_file")?;
+    let key = fields.text_some("client_key_file")?;
+    let config = match (chain, key) {
+        (None, None) => builder.with_no_client_auth(),
+        (Some(chain), Some(key)) => {
+            let chain = certificates(fields, "client_certificate_file", &chain)?;
+            let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| {
+                fields.fault("client_key_file", format!("{key}: {error}"), PEM_KEY)
+            })?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| {
+                fields.fault(
+                    "client_key_file",
+                    error.to_string(),
+                    "give the key of this certificate",
+                )
+            })?
+        }
+        (Some(_), None) => {
+            let what = "a client's certificate without its key";
+            return Err(fields.fault("client_certificate_file", what, "add `client_key_file`"));
+        }
+        (None, Some(_)) => {
+            let what = "a client's key without its certificate";
+            return Err(fields.fault("client_key_file", what, "add `client_certificate_file`"));
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn roots(fields: &mut Fields<'_>) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    match fields.text_some("ca_file")? {
+        Some(file) => {
+            for authority in certificates(fields, "ca_file", &file)? {
+                roots.add(authority).map_err(|error| {
+                    fields.fault("ca_file", format!("{file}: {error}"), PEM_CERTIFICATES)
+                })?;
             }
         }
-        Ok(roots)
+        None => {
+            // The system's, of which one that cannot be read is no reason to trust none.
+            let (_, _) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                let what = "this system knows no certificate authorities";
+                return Err(fields.fault(
+                    "kind",
+                    what,
+                    "install ca-certificates, or give `ca_file`",
+                ));
+            }
+        }
     }
+    Ok(roots)
 }
 
 impl fmt::Debug for Tls {

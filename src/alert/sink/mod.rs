@@ -5,6 +5,7 @@ mod connection;
 mod file;
 mod filter;
 mod http;
+mod kafka;
 mod secret;
 mod splunk;
 mod syslog;
@@ -46,7 +47,7 @@ impl Kind {
 }
 
 pub static SINKS: &[Kind] =
-    &[file::KIND, syslog::KIND, webhook::KIND, splunk::KIND, alertmanager::KIND];
+    &[file::KIND, syslog::KIND, webhook::KIND, splunk::KIND, alertmanager::KIND, kafka::KIND];
 
 /// One `[[sink]]` as it stands in the file; its keys are the business of its kind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -208,6 +209,17 @@ impl<'a> Fields<'a> {
         }
         let what = format!("there is no `{text}` among the values of `{key}`");
         Err(self.fault(key, what, one_of(&mut known)))
+    }
+
+    /// A list of texts, not empty.
+    fn list(&mut self, key: &'static str) -> Result<Vec<String>, Fault> {
+        let all = self.value(key).and_then(Value::as_array);
+        let texts: Option<Vec<String>> =
+            all.and_then(|all| all.iter().map(|v| v.as_str().map(str::to_owned)).collect());
+        texts.filter(|texts| !texts.is_empty()).ok_or_else(|| {
+            let what = format!("`{key}` is no list of texts, or is empty");
+            self.fault(key, what, format!("write `{key} = [\"...\"]`"))
+        })
     }
 
     /// A list of some of `known`; empty where it is not given.
