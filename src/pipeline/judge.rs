@@ -252,6 +252,15 @@ mod tests {
     }
 
     #[test]
+    fn where_not_all_names_of_an_address_are_known_none_decides() {
+        let mut names = Names::new(&Options::default());
+        for tenant in 0..20 {
+            ask(&mut names, &[&format!("acme{tenant}.zendesk.com")]);
+        }
+        assert!(matches!(resolved(&names), Resolved::Ambiguous(_)));
+    }
+
+    #[test]
     fn one_name_of_nobodys_names_the_flow() {
         let mut names = Names::new(&Options::default());
         ask(&mut names, &["www.shop.example"]);
