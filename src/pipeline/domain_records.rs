@@ -1,4 +1,5 @@
-//! What the DNS records of a domain say of the vendors that it uses: who takes its mail, and who may send it.
+//! What the DNS records of a domain say of the vendors that it uses: who takes its mail, who may send it, and to whom its owner
+//! proved that it is theirs.
 
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ pub fn vendors_of_own(rules: &Rules, message: &DnsMessage) -> Vec<(Arc<str>, Ver
             let exchanger = record.data.split(' ').nth(1).unwrap_or_default();
             rules.catalog.mx(exchanger).into_iter().collect()
         } else {
-            includes(&record.data).filter_map(|domain| rules.catalog.spf(domain)).collect()
+            let senders = includes(&record.data).filter_map(|domain| rules.catalog.spf(domain));
+            rules.catalog.txt(&record.data).into_iter().chain(senders).collect()
         };
         let domain: Arc<str> = record.name.to_lowercase().into();
         for verdict in verdicts {
@@ -98,6 +100,11 @@ mod tests {
         assert!(told(false, &[txt("acme.com", spf)]).is_empty(), "a question");
         assert!(told(true, &[txt("other.example", spf)]).is_empty(), "not ours");
         assert!(told(true, &[txt("acme.com", "include:mail.zendesk.com")]).is_empty(), "no SPF");
+        let tokens = ["Drift-domain-verification=abc", "teamviewer-sso-verification=7f"];
+        let proven = tokens.map(|token| txt("acme.com", token));
+        assert_eq!(told(true, &proven), ["acme.com drift", "acme.com teamviewer"]);
+        assert!(told(true, &[txt("acme.com", "see drift-domain-verification=abc")]).is_empty());
+        assert!(told(true, &[txt("acme.com", "drift-domain\u{e9}")]).is_empty());
         let mx = record("support.acme.com", rtype::MX, "10 mx.freshdesk.com");
         assert_eq!(told(true, &[mx]), ["support.acme.com freshdesk"]);
         let many = format!("v=spf1 {}", "include:a.example ".repeat(1_000));

@@ -258,7 +258,7 @@ impl Checker<'_> {
             (Some(role), _) => role,
             // A vanity host is what customers are shown.
             (None, Kind::Cname) => Role::Portal,
-            (None, Kind::Spf | Kind::Mx | Kind::Mail) => Role::Mail,
+            (None, Kind::Spf | Kind::Mx | Kind::Mail | Kind::Txt) => Role::Mail,
             (None, _) => {
                 let what = format!("match {value:?} has no role");
                 self.at(spot, what, format!("add role = one of {}", role_names()));

@@ -26,6 +26,7 @@ pub struct Example {
 pub enum Given {
     Host(String),
     Mail(String),
+    Txt(String),
     Certificate(Certificate),
     Alpn(String),
     Protocol(String),
@@ -56,6 +57,7 @@ impl Given {
             text(Self::Cookie, &row.cookie),
             text(Self::Path, &row.path),
             text(Self::Ja4, &row.ja4),
+            text(Self::Txt, &row.txt),
             row.address.map(Self::Address),
             row.certificate.as_ref().map(|shown| Self::Certificate(shown.clone().into())),
             row.payload.as_ref().map(Self::payload).transpose()?,
@@ -85,6 +87,7 @@ impl Given {
             Self::Payload { .. } => Kind::Payload,
             Self::Address(_) => Kind::Cidr,
             Self::Ja4(_) => Kind::Ja4,
+            Self::Txt(_) => Kind::Txt,
         }
     }
 }
@@ -111,6 +114,7 @@ impl fmt::Display for Given {
             }
             Self::Address(address) => write!(f, "address {address}"),
             Self::Ja4(print) => write!(f, "ja4 {print}"),
+            Self::Txt(text) => write!(f, "txt {text}"),
         }
     }
 }
@@ -140,6 +144,7 @@ impl Catalog {
             }),
             Given::Address(address) => self.address(*address),
             Given::Ja4(print) => self.ja4(print),
+            Given::Txt(text) => self.txt(text),
         }
     }
 }

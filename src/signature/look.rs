@@ -21,6 +21,8 @@ pub enum Look {
     Certificate(CertificateLook),
     /// Compiled for the workers: `http` and `payload`.
     Bytes(Sought),
+    /// The value is the beginning of a TXT record.
+    Txt,
     /// The value is the beginning of an ALPN protocol.
     Alpn,
     /// The value is a row of [`PROTOCOLS`].
@@ -157,6 +159,7 @@ pub fn read(row: &MatchRow) -> Option<(Kind, usize, Read)> {
         .or_else(|| row.protocol.as_ref().map(|spot| text(Kind::Protocol, spot, protocol)))
         .or_else(|| row.cidr.as_ref().map(|spot| text(Kind::Cidr, spot, cidr)))
         .or_else(|| row.ja4.as_ref().map(|spot| text(Kind::Ja4, spot, ja4)))
+        .or_else(|| row.txt.as_ref().map(|spot| text(Kind::Txt, spot, txt)))
 }
 
 /// How many of these kinds the match has.
@@ -169,6 +172,7 @@ pub fn count(row: &MatchRow) -> usize {
         row.protocol.is_some(),
         row.cidr.is_some(),
         row.ja4.is_some(),
+        row.txt.is_some(),
     ];
     given.into_iter().filter(|given| *given).count()
 }
@@ -245,6 +249,16 @@ fn payload(row: &PayloadRow, ported: bool) -> Read {
     Ok((shown, Look::Bytes(Sought::Payload { server, octets: octets.into() })))
 }
 
+/// A token that proves control of a domain is a name of the vendor's own, `=` or `:`, and a value.
+fn txt(value: &str) -> Result<Look, Wrong> {
+    let graphic = value.bytes().all(|b| b.is_ascii_graphic());
+    if value.len() < LEAST_TXT || !graphic || value.starts_with("v=") {
+        let mend = "write its beginning up to the value, as in \"acme-domain-verification=\"";
+        return Err(wrong(&format!("txt {value:?} is not one vendor's"), mend));
+    }
+    Ok(Look::Txt)
+}
+
 fn alpn(value: &str) -> Result<Look, Wrong> {
     // RFC 7301 section 6 and the IANA registry: these say nothing of a product.
     let common =
@@ -278,6 +292,9 @@ fn cidr(value: &str) -> Result<Look, Wrong> {
     }
     Ok(Look::Cidr(net))
 }
+
+/// Octets of a TXT record that are one vendor's.
+const LEAST_TXT: usize = 8;
 
 /// Shape of JA4 (FoxIO's description of it): ten characters, twelve hexadecimal digits, twelve.
 fn ja4(value: &str) -> Result<Look, Wrong> {

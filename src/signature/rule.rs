@@ -18,6 +18,8 @@ pub enum Kind {
     Spf,
     /// A mail exchanger.
     Mx,
+    /// The beginning of a TXT record by which a vendor has a domain verified.
+    Txt,
     /// The domain of SMTP greetings and envelopes.
     Mail,
     /// Names and issuer of a server certificate.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Cname => "cname",
             Self::Spf => "spf",
             Self::Mx => "mx",
+            Self::Txt => "txt",
             Self::Mail => "mail",
             Self::Certificate => "certificate",
             Self::Http => "http",

@@ -62,6 +62,7 @@ pub struct MatchRow {
     pub certificate: Option<Spanned<CertificateLook>>,
     pub http: Option<Spanned<HttpRow>>,
     pub payload: Option<Spanned<PayloadRow>>,
+    pub txt: Option<Spanned<String>>,
     pub alpn: Option<Spanned<String>>,
     pub protocol: Option<Spanned<String>>,
     pub cidr: Option<Spanned<String>>,
@@ -95,6 +96,7 @@ pub enum TenantRule {
 pub struct ExampleRow {
     pub host: Option<String>,
     pub mail: Option<String>,
+    pub txt: Option<String>,
     pub certificate: Option<ShownCertificate>,
     pub alpn: Option<String>,
     pub protocol: Option<String>,

@@ -24,6 +24,8 @@ pub struct Tables {
     certificate_names: Suffixes<Vec<Place>>,
     /// Those without a name: few, asked one by one.
     certificates: Vec<Place>,
+    /// Beginnings, longest first, in lower case.
+    txts: Vec<(Arc<str>, Place)>,
     /// Beginnings, longest first.
     alpns: Vec<(Arc<str>, Place)>,
     protocols: HashMap<Arc<str>, Vec<Place>>,
@@ -56,6 +58,7 @@ impl Tables {
             (Look::Bytes(_), _) => {
                 self.by_pattern.entry(pattern_id(vendor, rule)).or_default().push(place);
             }
+            (Look::Txt, _) => self.txts.push((rule.value.to_lowercase().into(), place)),
             (Look::Alpn, _) => self.alpns.push((rule.value.clone(), place)),
             (Look::Protocol, _) => {
                 self.protocols.entry(rule.value.clone()).or_default().push(place);
@@ -72,6 +75,7 @@ impl Tables {
 
     /// To be called once, when everything is added.
     pub(super) fn compile(&mut self, entries: &[Entry]) {
+        self.txts.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
         self.alpns.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
         self.lengths.sort_unstable_by_key(|len| std::cmp::Reverse(*len));
         self.lengths.dedup();
@@ -153,6 +157,15 @@ impl Catalog {
     /// Whose address range it is: the narrowest. Always of low confidence.
     pub fn address(&self, address: IpAddr) -> Option<Verdict> {
         self.plain(self.range(address)?)
+    }
+
+    /// Who has a domain verified by this TXT record: the longest beginning wins.
+    pub fn txt(&self, text: &str) -> Option<Verdict> {
+        let begins = |head: &str| {
+            text.get(..head.len()).is_some_and(|begun| begun.eq_ignore_ascii_case(head))
+        };
+        let (_, place) = self.others().txts.iter().find(|(head, _)| begins(head))?;
+        self.plain(*place)
     }
 
     /// Whose client has this JA4 fingerprint.
