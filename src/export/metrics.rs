@@ -96,10 +96,9 @@ impl Metrics {
         *locked(&self.sources.catalog) = Some(version.to_owned());
     }
 
-    /// The policy in force: how many rules it has, and of each exception the rule, its owner, and when it ends, in seconds
-    /// since the epoch.
-    pub fn policy(&self, rules: usize, exceptions: Vec<(String, String, u64)>) {
-        *locked(&self.sources.policy) = (rules, exceptions);
+    /// The policy in force: how many rules it has, and its exceptions.
+    pub fn policy(&self, rules: usize, exceptions: Vec<ExceptionEnd>) {
+        *locked(&self.sources.policy) = PolicyFacts { rules, exceptions };
     }
 
     /// What became of the last attempt to load configuration, policy and signatures. The first load counts.
@@ -121,12 +120,28 @@ impl Metrics {
 /// The `Content-Type` of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// When the exception of a rule ends.
+#[derive(Clone, Debug)]
+pub struct ExceptionEnd {
+    /// `policy[3]`.
+    pub rule: String,
+    pub owner: String,
+    /// Seconds since the epoch.
+    pub ends: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct PolicyFacts {
+    rules: usize,
+    exceptions: Vec<ExceptionEnd>,
+}
+
 struct Sources {
     counted: Mutex<Vec<Arc<dyn Counted>>>,
     providers: Mutex<Vec<Arc<dyn Provider>>>,
     usage: Arc<UsageMetrics>,
     catalog: Mutex<Option<String>>,
-    policy: Mutex<(usize, Vec<(String, String, u64)>)>,
+    policy: Mutex<PolicyFacts>,
     reload_successful: AtomicU64,
     /// Seconds since the epoch; 0 before the first success.
     reload_success_at: AtomicI64,
@@ -175,10 +190,10 @@ impl Sources {
                 1.0,
             );
         }
-        let (rules, exceptions) = locked(&self.policy).clone();
+        let PolicyFacts { rules, exceptions } = locked(&self.policy).clone();
         let help = "Rules of the policy in force.";
         push("saastap_policy_rules", help, Kind::Gauge, Vec::new(), rules as f64);
-        for (rule, owner, ends) in exceptions {
+        for ExceptionEnd { rule, owner, ends } in exceptions {
             push(
                 "saastap_policy_exception_expiry_timestamp_seconds",
                 "When the exception of a rule ends.",

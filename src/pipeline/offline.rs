@@ -78,12 +78,7 @@ pub fn collector(
     metrics.register(identity.canaries.cells().clone());
     let inventory = Arc::new(Inventory::new(&config.usage));
     metrics.register(inventory.cells().clone());
-    let vendors = in_force.policy.named_vendors();
-    metrics.usage().declare_vendors(vendors.iter().map(|v| &**v));
-    let groups = in_force.policy.groups();
-    metrics.usage().declare_groups(groups.iter().map(|g| &**g));
-    metrics.catalog(in_force.catalog.version());
-    metrics.policy(in_force.policy.rules().len(), in_force.policy.exceptions());
+    in_force.show(metrics);
     drop(in_force);
     let premises = Premises::new(&config.flow);
     metrics.register(premises.cells().clone());

@@ -6,6 +6,8 @@ use arc_swap::ArcSwap;
 
 use crate::alert::event::Id;
 use crate::config::Config;
+use crate::export::Metrics;
+use crate::export::metrics::ExceptionEnd;
 use crate::fault::Faults;
 use crate::policy::Policy;
 use crate::signature::Catalog;
@@ -29,6 +31,21 @@ impl Rules {
         let policy = Policy::build(&config.policy_options(), &catalog, &config.file, &config.text)?;
         let policy_version = Id::of(&[&config.text]).to_string().chars().take(8).collect();
         Ok(Self { catalog, policy, policy_version })
+    }
+
+    /// Tells the metrics which catalogue and policy are in force, and which vendors and groups they name.
+    pub fn show(&self, metrics: &Metrics) {
+        metrics.catalog(self.catalog.version());
+        let exceptions = self.policy.exceptions().map(|(rule, exception)| ExceptionEnd {
+            rule: rule.to_owned(),
+            owner: exception.owner.clone(),
+            ends: exception.ends.secs(),
+        });
+        metrics.policy(self.policy.rules().len(), exceptions.collect());
+        let vendors = self.policy.named_vendors();
+        metrics.usage().declare_vendors(vendors.iter().map(|v| &**v));
+        let groups = self.policy.groups();
+        metrics.usage().declare_groups(groups.iter().map(|g| &**g));
     }
 }
 

@@ -110,14 +110,12 @@ impl Policy {
         }
     }
 
-    /// Of each exception: the rule (`policy[3]`), its owner, and when it ends, in seconds since the epoch.
-    pub fn exceptions(&self) -> Vec<(String, String, u64)> {
-        let told = |rule: &Rule| {
-            let exception = rule.exception.as_ref()?;
-            let name = rule.label.split(' ').next().unwrap_or_default().to_owned();
-            Some((name, exception.owner.clone(), exception.ends.secs()))
-        };
-        self.rules.iter().filter_map(told).collect()
+    /// Of each exception the rule (`policy[3]`), and what it says.
+    pub fn exceptions(&self) -> impl Iterator<Item = (&str, &Exception)> {
+        self.rules.iter().filter_map(|rule| {
+            let name = rule.label.split(' ').next().unwrap_or_default();
+            Some((name, &**rule.exception.as_ref()?))
+        })
     }
 
     pub fn rules(&self) -> &[Rule] {

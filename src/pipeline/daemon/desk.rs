@@ -138,12 +138,7 @@ impl Desk {
                 "changes outside [signatures], [own], [[group]] and [[policy]] take effect at the next start"
             );
         }
-        self.metrics.catalog(rules.catalog.version());
-        self.metrics.policy(rules.policy.rules().len(), rules.policy.exceptions());
-        let vendors = rules.policy.named_vendors();
-        self.metrics.usage().declare_vendors(vendors.iter().map(|v| &**v));
-        let groups = rules.policy.groups();
-        self.metrics.usage().declare_groups(groups.iter().map(|g| &**g));
+        rules.show(&self.metrics);
         self.in_force.replace(rules);
         Ok(())
     }
