@@ -197,7 +197,7 @@ fn the_configuration_has_every_key() {
         ("own", "domains tenants names servers"),
         ("vantage", "kind networks"),
         ("group", "name networks hosts macs clients"),
-        ("policy", "vendor category tenant relation role group deployment state exception"),
+        ("policy", "vendor category tenant relation role group deployment state hours exception"),
         (
             "sink",
             "name kind path rotate_megabytes rotate_keep address transport max_octets ack_seconds url secret_file \

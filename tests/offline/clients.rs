@@ -97,6 +97,7 @@ fn who_writes_to_whom_and_with_what_password_is_not_told() {
         let octets = std::fs::read(&file).unwrap();
         let told = saastap(&["--config", DEFAULTS, "read", "--flows", &file]).well();
         let told = told.replace("acme.helpjuice.com", "").replace("\"helpjuice", "");
+        let told = told.replace("signatures/helpdesk/", "");
         for secret in secrets {
             let shown = octets.windows(secret.len()).any(|w| w == secret.as_bytes());
             assert!(shown || capture == "smtp-starttls", "{capture} does not hold {secret}");
