@@ -243,6 +243,14 @@ struct Stats {
     waiting: AtomicU64,
 }
 
+impl Stats {
+    /// So many wait no longer; the store is asked for the exact number now and then.
+    fn left(&self, count: usize) {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        self.waiting.store(waiting.saturating_sub(count as u64), Ordering::Relaxed);
+    }
+}
+
 /// The task of one sink.
 struct Carrier {
     name: String,
@@ -360,6 +368,7 @@ impl Carrier {
         while !self.writer.refused(letters.iter().map(|l| l.id).collect()) {
             tokio::time::sleep(FULL_PAUSE).await;
         }
+        self.stats.left(letters.len());
     }
 
     fn acknowledge(&self, flight: &mut VecDeque<(i64, Instant)>) {
@@ -370,8 +379,7 @@ impl Carrier {
         if due > 0 && self.writer.delivered(ids) {
             flight.drain(..due);
             self.stats.delivered.fetch_add(due as u64, Ordering::Relaxed);
-            let waiting = self.stats.waiting.load(Ordering::Relaxed);
-            self.stats.waiting.store(waiting.saturating_sub(due as u64), Ordering::Relaxed);
+            self.stats.left(due);
         }
     }
 
