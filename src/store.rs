@@ -89,6 +89,16 @@ impl Store {
         rows.collect::<Result<_, _>>().map_err(Error::from)
     }
 
+    /// Drops messages for all sinks but these, which nobody would ever fetch, and says how many.
+    pub fn keep_sinks(&mut self, names: &[&str]) -> Result<usize, Error> {
+        let known = serde_json::to_string(names).unwrap_or_default();
+        let dropped = self.connection.execute(
+            "DELETE FROM outbox WHERE sink NOT IN (SELECT value FROM json_each(?1))",
+            [known],
+        )?;
+        Ok(dropped)
+    }
+
     /// Messages for `sink` after row `after`, oldest first.
     pub fn fetch(&self, sink: &str, after: i64, limit: u32) -> Result<Vec<Stored>, Error> {
         let mut select = self.connection.prepare_cached(
@@ -422,6 +432,15 @@ mod tests {
         let events: Vec<String> =
             store.fetch("siem", 0, 9).unwrap().into_iter().map(|s| s.event).collect();
         assert_eq!(events, ["e-1", "e-3", "e-2"]);
+    }
+
+    #[test]
+    fn messages_of_sinks_that_are_gone_are_dropped() {
+        let mut store = Store::memory().unwrap();
+        store.commit(&[batch(1), batch(2)]).unwrap();
+        assert_eq!(store.keep_sinks(&["siem", "other"]).unwrap(), 0);
+        assert_eq!(store.keep_sinks(&["other"]).unwrap(), 2);
+        assert!(store.fetch("siem", 0, 9).unwrap().is_empty());
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Daemon {
         let stored = Cells::<store::Counter>::new();
         metrics.register(stored.clone());
         metrics.register(captured.clone());
-        let (writer, answers) = open_store(&config, &mut collector, stored.clone())?;
+        let (writer, answers) = open_store(&config, &sinks, &mut collector, stored.clone())?;
         let listener = bind(&config.web)?;
         let log = flow_log.map(FlowLog::open).transpose()?;
 
@@ -336,11 +336,12 @@ fn prepare(config: &Config) -> io::Result<()> {
 
 fn open_store(
     config: &Config,
+    sinks: &[Configured],
     collector: &mut Collector,
     cells: Arc<Cells<store::Counter>>,
 ) -> Result<(Writer, std::sync::mpsc::Receiver<store::Answer>), Box<dyn std::error::Error>> {
     let path = config.store.database();
-    let (store, aside) = Store::open(&path)
+    let (mut store, aside) = Store::open(&path)
         .map_err(|error| format!("{}: {error}\n  mend: see [store] directory", path.display()))?;
     if let Some(aside) = aside {
         tracing::error!(
@@ -348,6 +349,11 @@ fn open_store(
             path.display(),
             aside.display()
         );
+    }
+    let names: Vec<&str> = sinks.iter().map(|sink| &*sink.name).collect();
+    let dropped = store.keep_sinks(&names)?;
+    if dropped > 0 {
+        tracing::warn!(dropped, "messages of sinks that are no longer configured were dropped");
     }
     for key in collector.cases.restore(&store.windows()?) {
         tracing::warn!("store: the case `{key}` cannot be read and is left out");
