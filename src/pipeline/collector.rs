@@ -57,6 +57,9 @@ pub struct Collector {
 /// A flow that lives is first told so long after it began, at most: names that ran out since then were good.
 const FIRST_REPORT: Duration = Duration::from_secs(10);
 
+/// What events show of a name that is an address, where privacy lets none pass.
+const ADDRESS: &str = "address";
+
 /// Servers of DHCP for IPv4 and IPv6.
 const DHCP_PORTS: [u16; 2] = [67, 547];
 
@@ -125,8 +128,10 @@ impl Collector {
         let rules = self.now_in_force.clone();
         let plain = self.identity.privacy() == Privacy::Address;
         let at = self.seen.clock();
+        let flow_options = &self.flow_options;
         let mut rows = self.names.take_changed(limit, at, |address| {
-            plain || !(names::is_inside(address) || rules.policy.is_grouped(address))
+            let inside = names::is_inside(address) || flow_options.is_local(address);
+            plain || !(inside || rules.policy.is_grouped(address))
         });
         rows.extend(self.remembered.take_changed(limit.saturating_sub(rows.len())));
         rows.extend(self.identity.lease_rows(limit.saturating_sub(rows.len())));
@@ -362,7 +367,9 @@ impl Collector {
         }
         let contact = judged.map(|judged| self.contact(&name, judged, ends, at));
         let counts = record.left_out.is_none() && !self.is_passed_on(ends);
-        if name.via.is_handshake() && counts && ends.transport == Transport::Tcp {
+        // An address names nobody later on, and the store must not hold one of ours.
+        let lasts = name.via.is_handshake() && !name.is_address();
+        if lasts && counts && ends.transport == Transport::Tcp {
             let place = self.place(ends);
             let owner = contact.as_ref().map(Contact::owner).unwrap_or_default();
             self.remembered.learn(place, &owner, &name.name, at);
@@ -590,7 +597,12 @@ impl Collector {
             imitation: None,
             flow: FlowFacts {
                 start: contact.start,
-                name: &contact.name.name,
+                // Of a server that was asked for by its address.
+                name: if plain || !contact.name.is_address() {
+                    &contact.name.name
+                } else {
+                    ADDRESS
+                },
                 via: contact.name.via.name(),
                 transport: ends.transport.name(),
                 client: end(ends.client),

@@ -1,5 +1,6 @@
 //! A name of a flow, how it was seen, and which of several decides.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,6 +12,14 @@ use crate::sniff::{Carrier, TunnelKind};
 pub struct Name {
     pub via: Via,
     pub name: Arc<str>,
+}
+
+impl Name {
+    /// Whether it is an address, with a port or without, and no name.
+    pub fn is_address(&self) -> bool {
+        let bare = self.name.trim_start_matches('[').trim_end_matches(']');
+        bare.parse::<IpAddr>().is_ok() || self.name.parse::<SocketAddr>().is_ok()
+    }
 }
 
 /// Where a name comes from, by the order of what it proves: an address can be anybody's, a handshake is the client's word.

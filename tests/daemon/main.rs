@@ -10,6 +10,7 @@ mod demo;
 mod doses;
 mod life;
 mod live;
+mod privacy;
 mod refusals;
 mod reload;
 mod replay;

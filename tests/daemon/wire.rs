@@ -108,6 +108,51 @@ impl Sender {
         self.datagram(1, 7, [67, 68], &dhcp);
     }
 
+    /// The name server 198.18.0.1 says that `host` has an address.
+    pub fn answer(&mut self, host: &str, address: [u8; 4]) {
+        // A response to one question with one answer, whose name is that of the question.
+        let mut dns = vec![0x5a, 0x5a, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        for label in host.split('.') {
+            dns.push(label.len() as u8);
+            dns.extend(label.as_bytes());
+        }
+        dns.extend([0, 0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4]);
+        dns.extend(address);
+        self.datagram(1, 2, [53, 40_053], &dns);
+    }
+
+    /// A client asks port 80 of a server for `/` of `host`, and is answered; how many frames that takes.
+    pub fn request(&mut self, client: [u8; 4], server: [u8; 4], host: &str) -> u64 {
+        let ask = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let told = "HTTP/1.1 204 No Content\r\n\r\n";
+        let (asked, said) = (1 + ask.len() as u32, 1 + told.len() as u32);
+        // Towards the server, flags, sequence and acknowledgement number, octets.
+        let segments: [(bool, u8, u32, u32, &str); 7] = [
+            (true, SYN, 0, 0, ""),
+            (false, SYN | ACK, 0, 1, ""),
+            (true, ACK, 1, 1, ""),
+            (true, ACK, 1, 1, &ask),
+            (false, ACK, 1, asked, told),
+            (true, ACK | FIN, asked, said, ""),
+            (false, ACK | FIN, said, asked + 1, ""),
+        ];
+        for (there, flags, sequence, acknowledged, payload) in segments {
+            let (from, to) = if there { (client, server) } else { (server, client) };
+            let ports: [u16; 2] = if there { [40_080, 80] } else { [80, 40_080] };
+            let mut frame = vec![2, 0, 0xc6, 0x12, 0, to[3], 2, 0, 0xc6, 0x12, 0, from[3]];
+            frame.extend([8, 0, 0x45, 0]);
+            frame.extend((40 + payload.len() as u16).to_be_bytes());
+            frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+            frame.extend([from, to].concat());
+            frame.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+            frame.extend([sequence, acknowledged].iter().flat_map(|n| n.to_be_bytes()));
+            frame.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]); // no options, no checksum
+            frame.extend(payload.as_bytes());
+            self.frame(&frame);
+        }
+        segments.len() as u64
+    }
+
     fn datagram(&mut self, from: u8, to: u8, ports: [u16; 2], payload: &[u8]) {
         let udp = 8 + payload.len() as u16;
         let mut frame = vec![2, 0, 0xc6, 0x12, 0, to, 2, 0, 0xc6, 0x12, 0, from];
@@ -125,6 +170,10 @@ impl Sender {
         self.0.sendpacket(frame).unwrap();
     }
 }
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const ACK: u8 = 16;
 
 /// The file of a capture in tests/captures.
 pub fn recorded(capture: &str) -> PathBuf {
