@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use self::schema::{migrate, put, put_names, quarantine, release};
 pub use self::writer::Writer;
@@ -46,6 +46,17 @@ impl Store {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The file of a sensor that may be running: to read alone, and never mended here.
+    ///
+    /// # Errors
+    /// There is none, or another version of the program wrote it.
+    pub fn beside(path: &Path) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(Self { connection })
     }
 
     /// A store that ends with the process.

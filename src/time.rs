@@ -1,6 +1,7 @@
 //! Packet time as a value: nanoseconds since the Unix epoch, made in `capture` and passed on.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -118,6 +119,17 @@ impl fmt::Debug for Time {
     }
 }
 
+/// RFC 3339.
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let stamp: jiff::Timestamp =
+            text.parse().map_err(|error: jiff::Error| error.to_string())?;
+        u64::try_from(stamp.as_nanosecond()).map(Self).map_err(|error| error.to_string())
+    }
+}
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -127,8 +139,7 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let stamp: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
-        u64::try_from(stamp.as_nanosecond()).map(Self).map_err(serde::de::Error::custom)
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

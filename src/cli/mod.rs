@@ -6,6 +6,7 @@ mod classify;
 mod demo;
 mod explain;
 mod flow;
+mod policy;
 mod read;
 mod run;
 mod tables;
@@ -48,6 +49,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Catalog(catalog::Args),
+    Policy(policy::Args),
     Classify(classify::Args),
     /// Print a completion script for a shell
     Completions {
@@ -111,6 +113,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         },
         Command::Catalog(args) => catalog::run(&args, &config()?),
         Command::Classify(args) => classify::run(&args, &Rules::load(&config()?)?.catalog),
+        Command::Policy(args) => policy::run(&args, config),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

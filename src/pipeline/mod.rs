@@ -25,7 +25,7 @@ mod worker;
 
 pub use collector::Collector;
 pub use condition::Condition;
-pub use daemon::{Daemon, Desk, Setup};
+pub use daemon::{Daemon, Desk, Setup, kept_usages};
 pub use feed::Feed;
 pub use offline::{Outcome, collector, read_files};
 pub use record::{FlowLine, write_ascii};

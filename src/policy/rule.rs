@@ -42,14 +42,30 @@ pub struct Exception {
 
 impl Rule {
     pub fn matches(&self, contact: &Contact<'_>) -> bool {
+        self.fails(contact).is_none()
+    }
+
+    /// The first condition that does not hold; `None` where the rule matches.
+    pub fn fails(&self, contact: &Contact<'_>) -> Option<&'static str> {
         let vendor = contact.vendor;
-        allows(&self.vendors, |v| *v == vendor.id)
-            && allows(&self.categories, |c| vendor.is_in(c))
-            && allows(&self.tenants, |p| contact.tenant.is_some_and(|t| p.matches(t)))
-            && allows(&self.relations, |r| *r == contact.relation)
-            && allows(&self.roles, |r| *r == contact.role)
-            && allows(&self.groups, |g| **g == *contact.group)
-            && allows(&self.deployments, |d| *d == contact.deployment)
+        let tenant = |p: &Pattern| contact.tenant.is_some_and(|t| p.matches(t));
+        if !allows(&self.vendors, |v| *v == vendor.id) {
+            Some("vendor")
+        } else if !allows(&self.categories, |c| vendor.is_in(c)) {
+            Some("category")
+        } else if !allows(&self.tenants, tenant) {
+            Some("tenant")
+        } else if !allows(&self.relations, |r| *r == contact.relation) {
+            Some("relation")
+        } else if !allows(&self.roles, |r| *r == contact.role) {
+            Some("role")
+        } else if !allows(&self.groups, |g| **g == *contact.group) {
+            Some("group")
+        } else if !allows(&self.deployments, |d| *d == contact.deployment) {
+            Some("deployment")
+        } else {
+            None
+        }
     }
 
     /// The state given to a contact that matches. A rule whose exception has ended still matches: it keeps its state for

@@ -20,6 +20,7 @@ mod laid;
 mod mirror;
 mod misuse;
 mod office;
+mod policy;
 mod premises;
 mod program;
 mod streams;

@@ -1,10 +1,12 @@
 //! Usages and names as rows of the store, and back.
 
+use std::path::Path;
+
 use crate::alert::Event;
 use crate::alert::event::What;
 use crate::identity::names;
 use crate::signature::Role;
-use crate::store::{NameRow, UsageKey};
+use crate::store::{self, NameRow, Store, UsageKey};
 use crate::usage::{Inventory, Key, Usage};
 
 /// Rows of the store for usages that changed.
@@ -23,6 +25,14 @@ pub fn usage_of(event: &Event, inventory: &Inventory) -> Vec<(UsageKey, Option<S
         role: report.role,
     });
     inventory.get(&key).map(|usage| rows(vec![(key, usage)])).unwrap_or_default()
+}
+
+/// What the sensor has kept of usage, read beside it while it runs.
+///
+/// # Errors
+/// There is no store, or it cannot be read.
+pub fn kept_usages(database: &Path) -> Result<Vec<(Key, Usage)>, store::Error> {
+    Ok(usages(&Store::beside(database)?.usages()?))
 }
 
 /// The usages of rows; one that cannot be read is left out, and told.

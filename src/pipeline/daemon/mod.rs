@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use self::keep::kept_usages;
 pub use desk::Desk;
 
 use self::log::FlowLog;
