@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use crate::program::{DEMO, saastap};
+use crate::program::saastap;
 
+const DEMO: &str = "config/demo.toml";
 const DAY: &str = "tests/captures/office-day.pcap.gz";
 
 fn explain(more: &str) -> serde_json::Value {
@@ -78,6 +79,17 @@ fn what_is_asked_wrongly_is_told() {
     };
     refused(&["explain", "--vendor", "anydes"], "mend: did you mean `anydesk`?");
     refused(&["explain", "--vendor", "anydesk", "--group", "nobody"], "unknown group `nobody`");
-    refused(&["diff", DEMO, "--on-state"], "mend: name the configuration of a sensor that has run");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("saastap.toml");
+    fs::write(&file, format!("[store]\ndirectory = {:?}\n", folder.path())).unwrap();
+    let never_ran = ["--config", file.to_str().unwrap(), "policy", "diff", DEMO, "--on-state"];
+    let ran = saastap(&never_ran);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(
+        ran.err.contains("mend: name the configuration of a sensor that has run"),
+        "{}",
+        ran.err
+    );
+    assert!(!folder.path().join("saastap.db").exists(), "nothing is made");
     refused(&["diff", DEMO], "--on");
 }
