@@ -64,6 +64,19 @@ pub struct Options {
     pub client: Privacy,
     /// Where the key of the pseudonyms is kept; `None`: beside the store.
     pub key_file: Option<PathBuf>,
+    pub never_record: NeverOptions,
+}
+
+/// `never_record` of `[privacy]`: what is kept out of usage and findings, and what is kept of it is a count.
+#[derive(Deserialize, Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct NeverOptions {
+    /// Host names; each stands for those below it as well, and `*` for any characters.
+    pub names: Vec<String>,
+    /// Ids of vendors.
+    pub vendors: Vec<String>,
+    /// Of clients or servers.
+    pub networks: Vec<String>,
 }
 
 impl Options {
@@ -473,7 +486,10 @@ mod tests {
                 r#"{"client": "name"}"#,
                 "unknown variant `name`, expected one of `pseudonym`, `address`, `group`",
             ),
-            (r#"{"clients": "group"}"#, "unknown field `clients`, expected `client` or `key_file`"),
+            (
+                r#"{"clients": "group"}"#,
+                "unknown field `clients`, expected one of `client`, `key_file`, `never_record`",
+            ),
         ] {
             let error = serde_json::from_str::<Options>(text).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -19,6 +19,7 @@ use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, FlowFacts, Raised, Sighting};
+use crate::count::Cells;
 use crate::decode::{Endpoint, Transport};
 use crate::export::web::InsideServers;
 use crate::export::{UsageMetrics, usage as exported};
@@ -26,7 +27,7 @@ use crate::flow::{self, Delta, Ends};
 use crate::identity::names::{self, Names};
 use crate::identity::remembered::{Place, Remembered};
 use crate::identity::{CanaryRow, ClientKind, Ech, Identity, Privacy, VantageKind, community_id};
-use crate::policy;
+use crate::policy::{self, NeverCounter};
 use crate::signature::{Confidence, Deployment, Role, Verdict};
 use crate::sniff::{ClientHello, DnsMessage, EchOffer, Evidence};
 use crate::time::Time;
@@ -52,6 +53,7 @@ pub struct Collector {
     pub raised: Vec<Raised>,
     pub seen: Seen,
     pub premises: Premises,
+    never: Arc<Cells<NeverCounter>>,
 }
 
 /// A flow that lives is first told so long after it began, at most: names that ran out since then were good.
@@ -73,6 +75,7 @@ pub struct Parts {
     pub metrics: Arc<UsageMetrics>,
     pub cases: Cases,
     pub premises: Premises,
+    pub never: Arc<Cells<NeverCounter>>,
     pub workers: usize,
     /// They say which networks are inside.
     pub flow: flow::Options,
@@ -94,6 +97,7 @@ impl Collector {
             cases: parts.cases,
             honest: Honest::default(),
             premises: parts.premises,
+            never: parts.never,
             flows: (0..parts.workers).map(|_| Vec::new()).collect(),
             flow_options: parts.flow,
             keep_lines: parts.keep_lines,
@@ -213,7 +217,9 @@ impl Collector {
                     self.seen.add(Visibility::Overload, 1, bytes);
                 }
                 self.seen.client(ends.client.ip);
-                Box::new(Record::new(generation, id, ends))
+                let mut record = Record::new(generation, id, ends);
+                record.never = self.is_never(ends);
+                Box::new(record)
             }
         }
     }
@@ -231,6 +237,12 @@ impl Collector {
     fn learn(&mut self, record: &mut Record, ends: Ends, evidence: Evidence, at: Time) {
         record.ends = ends;
         if let Evidence::Dns(message) = &evidence {
+            let never = &self.now_in_force.never;
+            if record.never || message.questions().any(|(name, _)| never.has_name(name)) {
+                // A resolver's flow carries the questions of many: only this one is passed over.
+                record.learn(evidence, false);
+                return;
+            }
             let declared = self.vantage(ends.client) == Some(VantageKind::Resolver);
             self.names.learn(ends.client, ends.server, declared, message, at);
             self.learn_records(message, at);
@@ -240,6 +252,7 @@ impl Collector {
         }
         // Between any other ports it is somebody's test of a server.
         if let Evidence::Dhcp(message) = &evidence
+            && !message.addresses.iter().any(|(ip, _)| self.now_in_force.never.has_address(*ip))
             && [ends.client.port, ends.server.port].iter().any(|port| DHCP_PORTS.contains(port))
         {
             self.identity.leases.learn(message, at);
@@ -250,7 +263,7 @@ impl Collector {
             self.judge_ech(record, hello, at);
         }
         let names = record.learn(evidence, self.keep_lines);
-        if record.has_full_part() {
+        if record.has_full_part() && !record.never {
             self.lines.push(record.line(at, None));
         }
         for name in names {
@@ -288,6 +301,9 @@ impl Collector {
     /// in no metric and raises nothing.
     fn learn_records(&self, message: &DnsMessage, at: Time) {
         for (domain, verdict) in vendors_of_own(&self.now_in_force, message) {
+            if self.now_in_force.never.has_vendor(&verdict.vendor.id) {
+                continue;
+            }
             let key = Key {
                 group: DNS_RECORD.into(),
                 client: domain,
@@ -356,10 +372,16 @@ impl Collector {
         if record.contact.is_some() && !decides {
             return;
         }
-        record.left_out = self.left_out(ends);
         // What nobody's signature knows is what it was declared to be.
         let declared = || declared(&self.now_in_force, ends.server, record.speaks_web());
         let judged = judged.or_else(declared);
+        let never = self.is_never(ends) || self.names_never(&name, judged.as_ref());
+        if record.never && !never && !decides {
+            // What names it better is not to be recorded.
+            return;
+        }
+        record.never = never;
+        record.left_out = if never { Some(Visibility::Excluded) } else { self.left_out(ends) };
         let mut judged = judged.filter(|_| record.left_out.is_none());
         if let Some(judged) = judged.as_mut().filter(|_| record.ech == Ech::Real) {
             // What the client asked for is not what it must have meant here.
@@ -434,7 +456,12 @@ impl Collector {
         }
         self.count(record, &ended.delta, ended.last);
         self.tell_imitation(record, false, ended.last);
-        let seen = if record.is_named() {
+        if record.never {
+            self.never.add(NeverCounter::Flows, 1);
+        }
+        let seen = if record.never {
+            Visibility::Excluded
+        } else if record.is_named() {
             record.named_as()
         } else {
             self.left_out(ended.ends).unwrap_or_else(|| record.unnamed_as(ended.sight))
@@ -442,11 +469,15 @@ impl Collector {
         let pending = std::mem::take(&mut record.pending);
         self.seen.add(seen, 1, pending.sent.bytes + pending.received.bytes);
         let answered = ended.sight != Sight::Empty && record.received() > 0;
-        if answered && record.left_out.is_none() && self.premises.comes_in(record.ends) {
+        if answered
+            && !record.never
+            && record.left_out.is_none()
+            && self.premises.comes_in(record.ends)
+        {
             let unknown = record.contact.is_none() && record.speaks_web();
             self.premises.came_in(record.ends, unknown, record.octets(), ended.last);
         }
-        if self.keep_lines {
+        if self.keep_lines && !record.never {
             let end = (ended.start, ended.end, seen);
             self.lines.push(record.line(ended.last, Some(end)));
         }
@@ -516,6 +547,22 @@ impl Collector {
         }
         let outer = client.is_some_and(VantageKind::is_second_leg);
         (outer || server == Some(VantageKind::Nat)).then_some(Visibility::SecondLeg)
+    }
+
+    /// Whether an end of a flow lies where nothing is ever recorded.
+    fn is_never(&self, ends: Ends) -> bool {
+        let never = &self.now_in_force.never;
+        never.has_address(ends.client.ip.ip()) || never.has_address(ends.server.ip.ip())
+    }
+
+    /// Whether a name, what it leads to or whose it is are never recorded.
+    fn names_never(&self, name: &Name, judged: Option<&Judged>) -> bool {
+        let never = &self.now_in_force.never;
+        never.has_name(&name.name)
+            || judged.is_some_and(|judged| {
+                never.has_vendor(&judged.verdict.vendor.id)
+                    || judged.chain.iter().any(|name| never.has_name(name))
+            })
     }
 
     /// Whether others stand behind the server: names and memory of its address say nothing then.

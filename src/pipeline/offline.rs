@@ -27,6 +27,7 @@ use crate::flow::Duplicates;
 use crate::identity::Identity;
 use crate::identity::names::Names;
 use crate::identity::remembered::Remembered;
+use crate::policy::NeverCounter;
 use crate::usage::Inventory;
 
 /// What a reading gave.
@@ -82,6 +83,8 @@ pub fn collector(
     drop(in_force);
     let premises = Premises::new(&config.flow);
     metrics.register(premises.cells().clone());
+    let never = Cells::<NeverCounter>::new();
+    metrics.register(never.clone());
     Ok(Collector::new(Parts {
         rules,
         identity,
@@ -91,6 +94,7 @@ pub fn collector(
         metrics: metrics.usage().clone(),
         cases: Cases::new(config.alert.clone(), sensor, cells),
         premises,
+        never,
         workers: config.sensor.workers,
         flow: config.flow.clone(),
         keep_lines,

@@ -51,6 +51,8 @@ pub struct Record {
     pub is_shared: bool,
     /// Its client is none of those whose use is counted.
     pub left_out: Option<Visibility>,
+    /// It is one of those that are never recorded.
+    pub never: bool,
     /// What is known of it beside its name: that it is a tunnel, encrypted DNS, what every network needs.
     hint: Option<Visibility>,
     /// Where its octets are counted if its name is nobody's signature.
@@ -142,6 +144,7 @@ impl Record {
             candidates: Vec::new(),
             is_shared: false,
             left_out: None,
+            never: false,
             hint: None,
             candidate: None,
             imitation: None,

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::export::Metrics;
 use crate::export::metrics::ExceptionEnd;
 use crate::fault::Faults;
-use crate::policy::Policy;
+use crate::policy::{NeverRecord, Policy};
 use crate::signature::Catalog;
 
 /// One snapshot. A batch of updates is judged by one snapshot, so that no verdict mixes two.
@@ -17,6 +17,7 @@ use crate::signature::Catalog;
 pub struct Rules {
     pub catalog: Catalog,
     pub policy: Policy,
+    pub never: NeverRecord,
     /// Names the text that the policy was read from; stands in every event.
     pub policy_version: String,
 }
@@ -29,8 +30,10 @@ impl Rules {
     pub fn load(config: &Config) -> Result<Self, Faults> {
         let catalog = Catalog::load(&config.signatures)?;
         let policy = Policy::build(&config.policy_options(), &catalog, &config.file, &config.text)?;
+        let never = &config.privacy.never_record;
+        let never = NeverRecord::build(never, &catalog, &config.file, &config.text)?;
         let policy_version = Id::of(&[&config.text]).to_string().chars().take(8).collect();
-        Ok(Self { catalog, policy, policy_version })
+        Ok(Self { catalog, policy, never, policy_version })
     }
 
     /// Tells the metrics which catalogue and policy are in force, and which vendors and groups they name.

@@ -4,6 +4,7 @@ mod build;
 mod group;
 mod hours;
 mod nearest;
+mod never;
 mod options;
 mod own;
 mod pattern;
@@ -29,6 +30,7 @@ use self::own::Own;
 pub use self::group::{Groups, Who};
 pub use self::hours::Hours;
 pub use self::nearest::nearest;
+pub use self::never::{NeverCounter, NeverRecord};
 pub use self::options::{
     ExceptionOptions, GroupOptions, Options, OwnOptions, RuleOptions, Word, Words,
 };

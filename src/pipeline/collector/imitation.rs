@@ -59,7 +59,8 @@ impl Collector {
     ) -> Option<Box<Imitating>> {
         let told = name.via.rank() >= Via::HttpHost.rank()
             || matches!(name.via, Via::Dns | Via::DnsQuery | Via::Socks);
-        if !told || self.left_out(ends).is_some() || self.honest.replace(&name.name) {
+        let never = self.is_never(ends) || self.now_in_force.never.has_name(&name.name);
+        if !told || never || self.left_out(ends).is_some() || self.honest.replace(&name.name) {
             return None;
         }
         let rules = self.now_in_force.clone();

@@ -95,6 +95,17 @@ impl Desk {
         evidence: Option<Evidence>,
         sight: Sight,
     ) -> FlowLine {
+        self.tell(client, server, evidence, sight);
+        self.collector.lines.pop().unwrap()
+    }
+
+    fn tell(
+        &mut self,
+        client: Endpoint,
+        server: Endpoint,
+        evidence: Option<Evidence>,
+        sight: Sight,
+    ) {
         let ends = Ends { client, server, transport: Transport::Tcp };
         self.told += 1;
         self.at = self.at.plus_secs(1);
@@ -110,7 +121,12 @@ impl Desk {
         for what in evidence.into_iter().chain([What::Ended(Box::new(ended))]) {
             self.collector.take(0, Update { ordinal: id, at, slot: 0, generation, id, what });
         }
-        self.collector.lines.pop().unwrap()
+    }
+
+    /// A flow of which no line may come.
+    fn silent(&mut self, client: [u8; 4], server: [u8; 4], evidence: Option<Evidence>) {
+        let end = |ip, port| Endpoint { ip: Address::v4(ip), port };
+        self.tell(end(client, 40_000), end(server, 443), evidence, Sight::Read);
     }
 
     /// A client learns by DNS that a name is at an address.
@@ -308,4 +324,50 @@ fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
     assert_eq!(rows.len(), 1, "what the second flow sent is pending: {rows:?}");
     assert_eq!(rows[0].visibility, Visibility::Overload);
     assert_eq!((rows[0].share.flows, rows[0].share.bytes), (1, 1_000));
+}
+
+#[test]
+fn what_is_never_recorded_is_counted_and_kept_nowhere() {
+    let never = "[privacy]\nnever_record = { names = ['council.example'], vendors = ['intercom'], \
+                 networks = ['10.0.9.0/24'] }\n[own]\nservers = { '10.0.0.44' = 'zammad' }\n";
+    let mut desk = Desk::new(never);
+    let line = desk.flow(CLIENT, TOOL, request("tool.example"));
+    assert_eq!(line.vendor.as_deref(), Some("tool"));
+    let (kept, told) = (desk.collector.inventory.len(), desk.findings());
+    let hello = |sni: &str, ja4: &str| {
+        let (sni, ja4) = (Some(sni.into()), Some(ja4.into()));
+        Some(Evidence::Tls(ClientHello { sni, ja4, ..ClientHello::default() }))
+    };
+    let known_print = "t13d1516h2_8daaf6152771_b186095e22b6";
+    let other: [u8; 4] = [10, 0, 9, 5];
+    for (client, server, evidence) in [
+        (CLIENT, ELSEWHERE, request("www.council.example")),
+        // What else shows whose it is does not make up for that.
+        (CLIENT, ELSEWHERE, hello("council.example", known_print)),
+        (CLIENT, TOOL, request("council.example")),
+        (CLIENT, [10, 0, 0, 44], request("council.example")),
+        (CLIENT, ELSEWHERE, request("app.intercom.com")),
+        (other, ELSEWHERE, request("tool.example")),
+        (other, TOOL, None),
+        (CLIENT, other, request("tool.example")),
+    ] {
+        desk.silent(client, server, evidence);
+    }
+    let question = DnsMessage { question: "mail.council.example".into(), ..DnsMessage::default() };
+    let line = desk.flow(CLIENT, [10, 0, 0, 53], Some(Evidence::Dns(question)));
+    assert_eq!(line.visibility, Some(Visibility::Infrastructure));
+    assert!(!serde_json::to_string(&line).unwrap().contains("council"));
+    assert_eq!((desk.collector.inventory.len(), desk.findings()), (kept, told));
+    assert!(desk.collector.lines.is_empty());
+    assert_eq!(desk.collector.never.get(NeverCounter::Flows), 8);
+    let rows = desk.collector.seen.visibility_rows();
+    let excluded = rows.iter().find(|row| row.visibility == Visibility::Excluded).unwrap();
+    assert_eq!((excluded.share.flows, excluded.share.bytes), (8, 8_000));
+    assert!(desk.collector.seen.candidate_rows().is_empty());
+    let rows = desk.collector.changed_names(usize::MAX);
+    assert!(!rows.iter().any(|row| format!("{row:?}").contains("council")), "{rows:?}");
+
+    // Others are told as ever.
+    let line = desk.flow(CLIENT, TOOL, request("tool.example"));
+    assert_eq!(line.vendor.as_deref(), Some("tool"));
 }

@@ -15,6 +15,7 @@ use crate::export::Metrics;
 use crate::export::web::{
     CandidateRow, Coverage, Face, FindingRow, HealthRow, InsideServers, UsageRow, VisibilityRow,
 };
+use crate::identity::{self, NeverOptions};
 use crate::pipeline::collector::Collector;
 use crate::pipeline::rules::{InForce, Rules};
 use crate::pipeline::table::usage_rows;
@@ -135,7 +136,7 @@ impl Desk {
         Configured::read(&config.sink, &config.file, &config.text).map_err(|f| f.to_string())?;
         if fixed(&config) != self.fixed {
             tracing::warn!(
-                "changes outside [signatures], [own], [[group]] and [[policy]] take effect at the next start"
+                "changes outside [signatures], [own], [[group]], [[policy]] and never_record take effect at the next start"
             );
         }
         rules.show(&self.metrics);
@@ -155,6 +156,10 @@ fn fixed(config: &Config) -> String {
         own: OwnOptions::default(),
         group: Vec::new(),
         policy: Vec::new(),
+        privacy: identity::Options {
+            never_record: NeverOptions::default(),
+            ..config.privacy.clone()
+        },
         ..config.clone()
     };
     serde_json::to_string(&reloaded).unwrap_or_default()
