@@ -12,8 +12,8 @@ use self::single::{Case, CaseKey};
 use super::Options;
 use super::event::{Action, Event, Id, Sensor, What};
 use super::finding::{
-    EXCEPTION_EXPIRED, EXPOSED_ON_PREMISE, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, OFF_HOURS,
-    Sighting, UNSANCTIONED_TENANT,
+    EXCEPTION_EXPIRED, EXPOSED_ON_PREMISE, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, Life,
+    OFF_HOURS, REMOTE_SESSION, Sighting, UNSANCTIONED_TENANT,
 };
 use crate::count;
 use crate::time::Time;
@@ -25,6 +25,7 @@ crate::rows! {
         ExposedOnPremise => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "exposed_on_premise"),
         UnsanctionedTenant => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_tenant"),
         UnsanctionedUse => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_use"),
+        RemoteSession => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "remote_session"),
         OffHours => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "off_hours"),
         ExceptionExpired => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "exception_expired"),
         FirstSeen => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "first_seen"),
@@ -117,22 +118,22 @@ impl Cases {
         // Of findings that live as cases the first row wins, for this contact and while its case is open.
         let mut competed = false;
         for finding in FINDINGS {
-            if finding.once {
-                match (finding.condition)(seen) {
-                    Some(threshold) if finding.id == FIRST_SEEN => {
-                        self.see_first(finding, threshold, seen, raised);
+            match (finding.life, (finding.condition)(seen)) {
+                (Life::Once, Some(threshold)) if finding.id == FIRST_SEEN => {
+                    self.see_first(finding, threshold, seen, raised);
+                }
+                (Life::Once, Some(threshold)) => self.see_once(finding, threshold, seen, raised),
+                (Life::Apart, Some(threshold)) => {
+                    self.see_case(finding, CaseKey::of(finding, seen), threshold, seen, raised);
+                }
+                (Life::Competes, told) if !competed => {
+                    let key = CaseKey::of(finding, seen);
+                    competed = told.is_some() || self.cases.contains_key(&key);
+                    if let Some(threshold) = told {
+                        self.see_case(finding, key, threshold, seen, raised);
                     }
-                    Some(threshold) => self.see_once(finding, threshold, seen, raised),
-                    None => {}
                 }
-            } else if !competed {
-                let key = CaseKey::of(finding, seen);
-                if let Some(threshold) = (finding.condition)(seen) {
-                    competed = true;
-                    self.see_case(finding, key, threshold, seen, raised);
-                } else {
-                    competed = self.cases.contains_key(&key);
-                }
+                _ => {}
             }
         }
     }
@@ -421,6 +422,7 @@ fn counter(finding: &str) -> Counter {
     match finding {
         EXPOSED_ON_PREMISE => Counter::ExposedOnPremise,
         UNSANCTIONED_TENANT => Counter::UnsanctionedTenant,
+        REMOTE_SESSION => Counter::RemoteSession,
         OFF_HOURS => Counter::OffHours,
         EXCEPTION_EXPIRED => Counter::ExceptionExpired,
         FIRST_SEEN => Counter::FirstSeen,
@@ -438,6 +440,7 @@ pub(super) mod tests {
     use super::super::event::Report;
     use super::super::finding::UNSANCTIONED_USE;
     use super::super::finding::tests::Sample;
+    use super::super::session::Session;
     use super::*;
     use crate::policy::{Exception, State};
     use crate::signature::Role;
@@ -626,6 +629,42 @@ pub(super) mod tests {
         bench.accept(&raised);
         let api = Sample::foreign("kustomer").state(State::Unsanctioned).role(Role::Api);
         assert!(bench.see(&api).is_empty(), "the same instance, which has a case already");
+    }
+
+    #[test]
+    fn a_session_is_a_case_of_its_client_and_survives_a_restart() {
+        let mut bench = Bench::new(Options::default());
+        let mut sample = anydesk();
+        let first = bench.see(&sample);
+        assert_eq!(told(&first), [(UNSANCTIONED_USE, Action::Create)]);
+        bench.accept(&first);
+        sample.session = Some(Session::relayed(100, 9_000));
+        let session = bench.see(&sample);
+        assert_eq!(told(&session), [(REMOTE_SESSION, Action::Create)], "beside the open case");
+        bench.accept(&session);
+        assert_eq!(report(&session[0]).session, sample.session);
+        assert!(!report(&session[0]).finding.title.contains("view"), "a guess");
+        assert!(bench.see(&sample).is_empty(), "once a window");
+
+        let mut other = anydesk().client("c-2");
+        other.session = Some(Session::direct(false, true));
+        let direct = bench.see(&other);
+        assert_eq!(told(&direct), [(REMOTE_SESSION, Action::Create)]);
+        assert_eq!(report(&direct[0]).finding.attack, ["T1021", "T1219.002"]);
+        assert_ne!(report(&direct[0]).finding.uid, report(&session[0]).finding.uid);
+        bench.accept(&direct);
+        assert_eq!(bench.cells.get(Counter::RemoteSession), 2);
+
+        let mut later = Bench::new(Options::default());
+        let row = session[0].row.clone();
+        assert!(later.cases.restore(&[(row.key, row.value.unwrap())]).is_empty());
+        later.accept(&first);
+        let again = later.see(&sample);
+        assert!(!told(&again).iter().any(|(id, _)| *id == REMOTE_SESSION), "told before");
+        sample.at = sample.at.plus(HOUR * 24);
+        let updated = later.see(&sample);
+        let updated = updated.iter().find(|r| report(r).finding.id == REMOTE_SESSION).unwrap();
+        assert_eq!(report(updated).finding.uid, report(&session[0]).finding.uid);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::finding::{FlowFacts, Severity};
+use super::session::Session;
 use crate::identity::ClientKind;
 use crate::policy::{Relation, State};
 use crate::signature::Role;
@@ -97,6 +98,9 @@ pub struct Report {
     /// `first_seen` only: new to the whole `organisation` or to the `group`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<&'static str>,
+    /// `remote_session` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// The contact that the event rests on.
     pub client: ClientName,
     pub engagement: Depth,

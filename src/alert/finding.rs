@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::session::Session;
 use crate::identity::ClientKind;
 use crate::policy::{Decision, Relation, State};
 use crate::signature::{How, Role, Vendor};
@@ -23,8 +24,7 @@ pub struct Finding {
     pub attack: &'static [&'static str],
     /// The same two where the vendor is of category remote-assistance.
     pub remote: (Severity, &'static [&'static str]),
-    /// Said once for ever instead of living as a case.
-    pub once: bool,
+    pub life: Life,
     /// `Some(threshold)` where the sighting raises it; the threshold is the words that decided.
     pub condition: fn(&Sighting<'_>) -> Option<&'static str>,
 }
@@ -43,9 +43,25 @@ impl Finding {
         }
     }
 
-    pub const fn attack(&self, remote: bool) -> &'static [&'static str] {
-        if remote { self.remote.1 } else { self.attack }
+    /// `direct`: a session whose ends the flow connects.
+    pub fn attack(&self, remote: bool, direct: bool) -> &'static [&'static str] {
+        match remote {
+            _ if direct && self.id == REMOTE_SESSION => &["T1021", "T1219.002"],
+            true => self.remote.1,
+            false => self.attack,
+        }
     }
+}
+
+/// How a finding lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// As a case; of these only the first is raised by one sighting.
+    Competes,
+    /// As a case of one client, whatever else is raised.
+    Apart,
+    /// Said once for ever.
+    Once,
 }
 
 /// All findings, the more specific before the more general: of the first rows that compete for one sighting only one is raised.
@@ -59,7 +75,7 @@ pub static FINDINGS: &[Finding] = &[
         severity: Severity::Medium,
         attack: &["T1566", "T1583.001"],
         remote: (Severity::High, &["T1566", "T1583.001"]),
-        once: false,
+        life: Life::Competes,
         condition: lookalike,
     },
     Finding {
@@ -70,7 +86,7 @@ pub static FINDINGS: &[Finding] = &[
         severity: Severity::Medium,
         attack: &["T1190", "T1133"],
         remote: (Severity::High, &["T1190", "T1133"]),
-        once: false,
+        life: Life::Competes,
         condition: exposed_on_premise,
     },
     Finding {
@@ -81,7 +97,7 @@ pub static FINDINGS: &[Finding] = &[
         severity: Severity::Medium,
         attack: &["T1567"],
         remote: (Severity::High, &["T1219.002"]),
-        once: false,
+        life: Life::Competes,
         condition: unsanctioned_tenant,
     },
     Finding {
@@ -92,8 +108,20 @@ pub static FINDINGS: &[Finding] = &[
         severity: Severity::Medium,
         attack: &["T1567"],
         remote: (Severity::High, &["T1219.002"]),
-        once: false,
+        life: Life::Competes,
         condition: unsanctioned_use,
+    },
+    Finding {
+        id: REMOTE_SESSION,
+        title: "Session of remote assistance",
+        definition: "Somebody is connected by remote assistance that policy does not allow: for some time both ends had much to \
+                     say, or media flowed. One case for each client. The flow shows which way a direct session goes; through \
+                     a relay, who watches whom is a guess.",
+        severity: Severity::High,
+        attack: &["T1219.002"],
+        remote: (Severity::High, &["T1219.002"]),
+        life: Life::Apart,
+        condition: remote_session,
     },
     Finding {
         id: OFF_HOURS,
@@ -102,7 +130,7 @@ pub static FINDINGS: &[Finding] = &[
         severity: Severity::Low,
         attack: &[],
         remote: (Severity::Medium, &["T1219.002"]),
-        once: false,
+        life: Life::Competes,
         condition: off_hours,
     },
     Finding {
@@ -112,7 +140,7 @@ pub static FINDINGS: &[Finding] = &[
         severity: Severity::Medium,
         attack: &[],
         remote: (Severity::Medium, &["T1219.002"]),
-        once: true,
+        life: Life::Once,
         condition: exception_expired,
     },
     Finding {
@@ -122,7 +150,7 @@ pub static FINDINGS: &[Finding] = &[
         severity: Severity::Low,
         attack: &[],
         remote: (Severity::Medium, &["T1219.002"]),
-        once: true,
+        life: Life::Once,
         condition: first_seen,
     },
 ];
@@ -131,6 +159,7 @@ pub const LOOKALIKE: &str = "lookalike";
 pub const EXPOSED_ON_PREMISE: &str = "exposed_on_premise";
 pub const UNSANCTIONED_USE: &str = "unsanctioned_use";
 pub const UNSANCTIONED_TENANT: &str = "unsanctioned_tenant";
+pub const REMOTE_SESSION: &str = "remote_session";
 pub const OFF_HOURS: &str = "off_hours";
 pub const EXCEPTION_EXPIRED: &str = "exception_expired";
 pub const FIRST_SEEN: &str = "first_seen";
@@ -177,6 +206,8 @@ pub struct Sighting<'a> {
     pub inside: bool,
     /// Whether the relay, the remote assistance or the media only keeps in touch; `None` for all else.
     pub activity: Option<Activity>,
+    /// The way of it, where it is a session.
+    pub session: Option<Session>,
     /// The name imitates the vendor: how, and whether a server answered under it.
     pub imitation: Option<(How, bool)>,
     pub flow: FlowFacts<'a>,
@@ -192,6 +223,11 @@ impl Sighting<'_> {
     fn does_not_wait(&self) -> bool {
         let ordinary = self.vendor.ordinary_inside && self.inside;
         self.remote_assistance() && !self.ambiguous && !ordinary
+    }
+
+    /// What administrators use in every network, within ours and not forbidden.
+    fn ordinary(&self) -> bool {
+        self.vendor.ordinary_inside && self.inside && self.decision.state != State::Unsanctioned
     }
 
     /// Agents work there: the console itself, an agent companion, or a name that is ambiguous and became a use all the same,
@@ -305,6 +341,12 @@ fn unsanctioned_use(seen: &Sighting<'_>) -> Option<&'static str> {
     (used && !seen.supplier()).then(|| seen.threshold())
 }
 
+fn remote_session(seen: &Sighting<'_>) -> Option<&'static str> {
+    let kept_back = seen.allowed() || seen.bystander() || seen.ambiguous || seen.ordinary();
+    (seen.remote_assistance() && seen.session.is_some() && !kept_back)
+        .then_some("sustained traffic both ways")
+}
+
 /// What stands open in the background is no work: a minute must have become active outside the hours.
 fn off_hours(seen: &Sighting<'_>) -> Option<&'static str> {
     let worked = seen.decision.off_hours && seen.standing.worked && !seen.bystander();
@@ -342,6 +384,7 @@ pub(super) mod tests {
         pub imitation: Option<(How, bool)>,
         pub host: String,
         pub reached: Option<Arc<str>>,
+        pub session: Option<Session>,
     }
 
     impl Sample {
@@ -376,6 +419,7 @@ pub(super) mod tests {
                 imitation: None,
                 host: format!("app.{vendor}.test"),
                 reached: None,
+                session: None,
             }
         }
 
@@ -417,7 +461,8 @@ pub(super) mod tests {
                 ambiguous: self.ambiguous,
                 agent: self.agent,
                 inside: self.inside,
-                activity: None,
+                activity: self.session.map(|_| Activity::Session),
+                session: self.session,
                 imitation: self.imitation,
                 flow: FlowFacts {
                     start: self.at,
@@ -494,6 +539,47 @@ pub(super) mod tests {
         let mut other = Sample::new("talkdesk", "contact-center").role(Role::Relay);
         other.standing.engagement = Engagement::Glance;
         assert!(other.raises().is_empty());
+    }
+
+    #[test]
+    fn a_session_of_remote_assistance_is_told_beside_its_first_contact() {
+        for (state, raised) in [
+            (State::Unreviewed, vec![UNSANCTIONED_USE, REMOTE_SESSION]),
+            (State::Unsanctioned, vec![UNSANCTIONED_USE, REMOTE_SESSION]),
+            (State::Sanctioned, vec![]),
+            (State::Tolerated, vec![]),
+        ] {
+            let relay = Sample::new("anydesk", "remote-assistance").role(Role::Relay);
+            let mut sample = relay.state(state);
+            sample.standing.engagement = Engagement::Glance;
+            assert!(!sample.raises().contains(&REMOTE_SESSION), "presence {state}");
+            sample.session = Some(Session::relayed(1, 9));
+            assert_eq!(sample.raises(), raised, "{state}");
+            sample.ambiguous = true;
+            assert!(!sample.raises().contains(&REMOTE_SESSION), "a name shared with others");
+        }
+        let mut call = Sample::new("talkdesk", "contact-center").role(Role::Relay);
+        call.session = Some(Session::relayed(1, 9));
+        assert!(!call.raises().contains(&REMOTE_SESSION), "a call is no remote assistance");
+    }
+
+    #[test]
+    fn a_session_within_the_network_is_told_only_where_policy_forbids_it() {
+        for (inside, state, raised) in [
+            (true, State::Unreviewed, false),
+            (true, State::Unsanctioned, true),
+            (false, State::Unreviewed, true),
+        ] {
+            let relay = Sample::new("rdp", "remote-assistance").role(Role::Relay);
+            let mut sample = relay.state(state);
+            sample.vendor.ordinary_inside = true;
+            sample.inside = inside;
+            sample.session = Some(Session::direct(true, inside));
+            assert_eq!(sample.raises().contains(&REMOTE_SESSION), raised, "{inside} {state}");
+        }
+        let row = Finding::by_id(REMOTE_SESSION).unwrap();
+        assert_eq!(row.attack(true, true), ["T1021", "T1219.002"]);
+        assert_eq!(row.attack(true, false), ["T1219.002"]);
     }
 
     #[test]

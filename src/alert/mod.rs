@@ -6,6 +6,7 @@ pub mod event;
 pub mod finding;
 pub mod format;
 pub mod outbox;
+mod session;
 pub mod sink;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ pub use case::{Cases, Counter, Raised, Row};
 pub use event::{Event, Sensor};
 pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
 pub use outbox::{Outbox, SinkStats};
+pub use session::Session;
 
 /// `[alert]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

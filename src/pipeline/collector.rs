@@ -578,7 +578,7 @@ impl Collector {
     fn use_contact(&mut self, record: &mut Record, delta: &Delta, at: Time) {
         let rules = self.now_in_force.clone();
         let ends = record.ends;
-        let activity = record.activity();
+        let (activity, octets) = (record.activity(), record.octets_each_way());
         let Some(contact) = record.contact.as_mut() else { return };
         let verdict = &contact.verdict;
         contact.decision = rules.policy.decide(&policy::Contact {
@@ -624,6 +624,8 @@ impl Collector {
             received: delta.received.bytes,
             at,
         });
+        let session = (activity == Some(Activity::Session))
+            .then(|| self.premises.session(contact, ends, octets));
         let plain = self.identity.privacy() == Privacy::Address;
         let end = |end: Endpoint| plain.then(|| SocketAddr::new(end.ip.ip(), end.port));
         let community = plain.then(|| community_id(ends.client, ends.server, ends.transport));
@@ -641,6 +643,7 @@ impl Collector {
             inside: contact.inside,
             reached: contact.reached.as_ref(),
             activity,
+            session,
             imitation: None,
             flow: FlowFacts {
                 start: contact.start,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::judge::Judged;
 use super::name::{Name, Via};
+use super::record::Contact;
 use super::rules::Rules;
+use crate::alert::Session;
 use crate::count::Cells;
 use crate::decode::{Endpoint, Transport};
 use crate::export::web::{InsideServerRow, InsideServers};
@@ -93,6 +95,19 @@ impl Premises {
             Deployment::OnPremise
         } else {
             Deployment::Cloud
+        }
+    }
+
+    /// The way of a session with `octets` sent and received. A product whose protocol every desktop speaks has no relay, and
+    /// that of a cloud is outside.
+    pub fn session(&self, contact: &Contact, ends: Ends, octets: (u64, u64)) -> Session {
+        let [client, server] = [ends.client, ends.server].map(|end| self.is_inside(end.ip.ip()));
+        let native = contact.name.via == Via::Native;
+        let peer = native && server && contact.deployment == Deployment::Cloud;
+        if contact.verdict.vendor.ordinary_inside || peer {
+            Session::direct(client, server)
+        } else {
+            Session::relayed(octets.0, octets.1)
         }
     }
 

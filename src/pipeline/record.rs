@@ -273,6 +273,11 @@ impl Record {
         self.received.bytes
     }
 
+    /// Octets that the client sent, and that it received.
+    pub const fn octets_each_way(&self) -> (u64, u64) {
+        (self.sent.bytes, self.received.bytes)
+    }
+
     /// Octets both ways.
     pub const fn octets(&self) -> u64 {
         self.sent.bytes + self.received.bytes

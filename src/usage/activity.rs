@@ -48,7 +48,11 @@ impl Pulse {
         }
         let millis = u64::try_from(until.since(delta.since).as_millis()).unwrap_or(u64::MAX);
         if is_busy(delta, millis, transport, options) {
-            self.busy_millis = self.busy_millis.saturating_add(millis);
+            // A capture in which nothing else goes on has no earlier end for a report than the next frame: one burst and the
+            // silence after it.
+            let busy = millis.min(BUSY_MOST);
+            let quiet = (millis - busy) / QUIET_PACE;
+            self.busy_millis = self.busy_millis.saturating_add(busy).saturating_sub(quiet);
         } else {
             self.busy_millis = self.busy_millis.saturating_sub(millis / QUIET_PACE);
         }
@@ -63,6 +67,9 @@ impl Pulse {
 
 /// One busy second makes up for so many quiet ones.
 const QUIET_PACE: u64 = 4;
+
+/// Milliseconds of one report that count as busy, at most: half as much again as flows report in.
+const BUSY_MOST: u64 = 15_000;
 
 /// Milliseconds in which each end says at least one thing: pointer and keys one way, pieces of the screen the other. Keep-alives
 /// of a product whose agents are chatty come each ten seconds.
@@ -139,6 +146,14 @@ mod tests {
         let quiet = (600, (60, 1), (60, 1));
         assert_eq!(tcp([busy, busy, quiet, busy]), Activity::Presence, "half an hour of it gone");
         assert_eq!(tcp([busy, busy, busy, quiet]), Activity::Session, "it was one");
+    }
+
+    #[test]
+    fn one_burst_and_a_long_silence_in_one_report_are_no_session() {
+        let sign_in = (31, (4_000, 20), (60_000, 50));
+        assert_eq!(tcp([sign_in]), Activity::Presence);
+        let seldom = (20, (4_000, 60), (60_000, 120));
+        assert_eq!(tcp([seldom; 3]), Activity::Session, "reports that come less often");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub const OUTSIDE: [u8; 4] = [93, 184, 216, 34];
 /// One flow as its test tells it: the client is 10.0.0.1.
 pub struct Talk {
     udp: bool,
+    client: [u8; 4],
     client_port: u16,
     server: ([u8; 4], u16),
     /// Next sequence numbers of client and server.
@@ -26,7 +27,8 @@ pub struct Talk {
 impl Talk {
     pub fn new(udp: bool, client_port: u16, server: [u8; 4], port: u16) -> Self {
         let server = (server, port);
-        let mut talk = Self { udp, client_port, server, next: [100, 900], frames: Vec::new() };
+        let (client, next) = ([10, 0, 0, 1], [100, 900]);
+        let mut talk = Self { udp, client, client_port, server, next, frames: Vec::new() };
         if !udp {
             talk.segment(0, true, 0x02, &[]);
             talk.segment(100, false, 0x12, &[]);
@@ -37,6 +39,19 @@ impl Talk {
 
     pub fn tcp(client_port: u16, server: [u8; 4], port: u16) -> Self {
         Self::new(false, client_port, server, port)
+    }
+
+    /// Another client has said and heard all of it.
+    fn comes_from(&mut self, client: [u8; 4]) {
+        for (_, frame) in &mut self.frames {
+            for address in [12, 16] {
+                let place = &mut frame[address..address + 4];
+                if place == self.client {
+                    place.copy_from_slice(&client);
+                }
+            }
+        }
+        self.client = client;
     }
 
     /// What an end says at a time.
@@ -69,7 +84,7 @@ impl Talk {
 
     fn segment(&mut self, at: u64, client: bool, flags: u8, payload: &[u8]) {
         let (mine, theirs) = (usize::from(!client), usize::from(client));
-        let mut ends = [([10, 0, 0, 1], self.client_port), self.server];
+        let mut ends = [(self.client, self.client_port), self.server];
         if !client {
             ends.reverse();
         }
@@ -229,12 +244,54 @@ fn recorded_ones_are_what_they_are() {
     assert_eq!(activities(OFFICE_DAY), ["session"], "AnyDesk for two minutes");
 }
 
+fn findings(talks: Vec<Talk>) -> Vec<Value> {
+    let whole = read("--json", &capture(talks)).json();
+    whole["findings"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_session_is_told_with_its_direction_and_presence_is_not() {
+    let session = |talk: Talk| -> Option<[String; 5]> {
+        let all = findings(vec![talk]);
+        let mut told = all.iter().filter(|f| f["finding"]["id"] == "remote_session");
+        let one = told.next()?;
+        assert!(told.next().is_none(), "{all:?}");
+        assert_eq!(one["finding"]["title"], "Session of remote assistance");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let session = &one["session"];
+        let attack = one["finding"]["attack"].as_array().unwrap().iter().map(text);
+        let attack = attack.collect::<Vec<_>>().join(" ");
+        let [path, direction, confidence] =
+            ["path", "direction", "confidence"].map(|key| text(&session[key]));
+        Some([text(&one["severity"]), path, direction, confidence, attack])
+    };
+    let told = |words: [&str; 5]| Some(words.map(str::to_owned));
+    let relay = |side| told(["high", "relay", side, "low", "T1219.002"]);
+    assert_eq!(session(teamviewer(41_001).watched(true)), relay("viewed"));
+    assert_eq!(session(rustdesk_relay(41_001).watched(false)), relay("viewer"));
+    let mut even = teamviewer(41_001);
+    even.go_on(true, 2 * SECOND, 3 * MINUTE, 50_000, 500);
+    even.go_on(false, 2 * SECOND + 7_000, 3 * MINUTE, 50_000, 500);
+    assert_eq!(session(even), relay("unknown"));
+    let direct = |side| told(["high", "direct", side, "high", "T1021 T1219.002"]);
+    for make in [rdp, vnc] {
+        assert_eq!(session(make(41_001, OUTSIDE).watched(false)), direct("outbound"));
+        assert_eq!(session(make(41_001, INSIDE).watched(false)), None, "administration");
+        let mut inbound = make(41_001, INSIDE);
+        inbound.comes_from(OUTSIDE);
+        assert_eq!(session(inbound.watched(false)), direct("inbound"));
+        assert_eq!(session(make(41_001, OUTSIDE).keeps_alive(30 * SECOND, 60)), None);
+    }
+    for talk in [teamviewer(41_001), rustdesk_relay(41_001)] {
+        assert_eq!(session(talk.keeps_alive(30 * SECOND, 30)), None, "presence");
+    }
+}
+
 #[test]
 fn desktops_of_others_within_the_network_are_no_alert_and_across_its_border_they_are() {
     let found = |talk: Talk| -> Vec<String> {
-        let whole = read("--json", &capture(vec![talk])).json();
-        let findings = whole["findings"].as_array().unwrap().iter();
-        findings.map(|f| f["finding"]["id"].as_str().unwrap().to_owned()).collect()
+        let findings = findings(vec![talk]);
+        findings.iter().map(|f| f["finding"]["id"].as_str().unwrap().to_owned()).collect()
     };
     for make in [rdp, vnc] {
         assert!(found(make(41_001, INSIDE).watched(false)).is_empty());

@@ -10,7 +10,8 @@ use super::{Raised, Row};
 use crate::alert::event::{
     Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor, VendorName, What,
 };
-use crate::alert::finding::{EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Sighting, is_asked};
+use crate::alert::finding::{EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Life, Sighting, is_asked};
+use crate::alert::session::Session;
 use crate::policy::{Relation, State};
 use crate::signature::Role;
 use crate::time::Time;
@@ -23,6 +24,8 @@ pub(super) struct CaseKey {
     pub(super) tenant: Option<Arc<str>>,
     /// The server, for findings that are about one.
     pub(super) server: Option<Arc<str>>,
+    /// The client, for findings that live apart.
+    pub(super) client: Option<Arc<str>>,
 }
 
 impl CaseKey {
@@ -35,6 +38,7 @@ impl CaseKey {
                 vendor: seen.key.vendor.clone(),
                 tenant: Some(seen.flow.name.to_ascii_lowercase().into()),
                 server: None,
+                client: None,
             };
         }
         let server = if finding.id == EXPOSED_ON_PREMISE { seen.reached.cloned() } else { None };
@@ -46,15 +50,17 @@ impl CaseKey {
             vendor: seen.key.vendor.clone(),
             tenant: seen.key.tenant.clone(),
             server,
+            client: (finding.life == Life::Apart).then(|| seen.key.client.clone()),
         }
     }
 
     fn row_key(&self) -> String {
         let words = (self.finding, &*self.group, &*self.vendor, self.tenant.as_deref());
         let words = serde_json::to_string(&words).unwrap_or_default();
-        match &self.server {
-            Some(server) => format!("{CASE}{words}@{server}"),
-            None => format!("{CASE}{words}"),
+        match (&self.server, &self.client) {
+            (Some(server), _) => format!("{CASE}{words}@{server}"),
+            (None, Some(client)) => format!("{CASE}{words}#{client}"),
+            (None, None) => format!("{CASE}{words}"),
         }
     }
 }
@@ -92,6 +98,7 @@ impl Case {
         let tenant = tenant.unwrap_or("");
         let mut words = vec![key.finding, &key.group, &key.vendor, marker, tenant, &opened];
         words.extend(key.server.as_deref());
+        words.extend(key.client.as_deref());
         let uid = Id::of(&words);
         Self {
             uid,
@@ -119,7 +126,8 @@ impl Case {
         let kept: Kept = serde_json::from_str(row).ok()?;
         let finding = Finding::by_id(&kept.finding)?;
         let (group, vendor, tenant) = (kept.group, kept.last.vendor.id.clone(), kept.tenant);
-        let key = CaseKey { finding: finding.id, group, vendor, tenant, server: kept.server };
+        let (server, client) = (kept.server, kept.client);
+        let key = CaseKey { finding: finding.id, group, vendor, tenant, server, client };
         let case = Self {
             uid: Id::parse(&kept.uid)?,
             sequence: kept.sequence,
@@ -234,7 +242,7 @@ impl Case {
                 uid: self.uid,
                 title: finding.title,
                 action,
-                attack: finding.attack(last.remote),
+                attack: finding.attack(last.remote, last.session.is_some_and(|s| s.is_direct())),
             },
             vendor: last.vendor,
             tenant: key.tenant.clone(),
@@ -246,6 +254,7 @@ impl Case {
             rule: last.rule,
             threshold: last.threshold,
             scope: None,
+            session: last.session,
             client: last.client,
             engagement: last.engagement,
             clients: Clients {
@@ -281,6 +290,7 @@ impl Case {
             group: key.group.clone(),
             tenant: key.tenant.clone(),
             server: key.server.clone(),
+            client: key.client.clone(),
             uid: self.uid.to_string(),
             sequence: self.sequence + 1,
             opened: self.opened,
@@ -310,6 +320,8 @@ struct Last {
     engagement: Depth,
     #[serde(default)]
     flow: Option<Proof>,
+    #[serde(default)]
+    session: Option<Session>,
 }
 
 impl Last {
@@ -334,6 +346,7 @@ impl Last {
                 sent_bytes_today: seen.standing.sent_today,
             },
             flow: Some(Proof::from(&seen.flow)),
+            session: seen.session,
         }
     }
 }
@@ -346,6 +359,8 @@ struct Kept {
     tenant: Option<Arc<str>>,
     #[serde(default)]
     server: Option<Arc<str>>,
+    #[serde(default)]
+    client: Option<Arc<str>>,
     uid: String,
     sequence: u32,
     opened: Time,

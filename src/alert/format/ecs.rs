@@ -120,6 +120,7 @@ fn finding(event: &Event, report: &Report) -> Value {
             "state": report.state,
             "group": report.group,
             "scope": report.scope,
+            "session": report.session,
             "client": report.client,
             "engagement": report.engagement,
             "via": flow.map(|f| &f.via),

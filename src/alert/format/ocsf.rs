@@ -123,6 +123,7 @@ fn finding(event: &Event, report: &Report) -> Value {
             "rule": report.rule,
             "threshold": report.threshold,
             "scope": report.scope,
+            "session": report.session,
             "group": group,
             "client": report.client,
             "engagement": report.engagement,

@@ -10,6 +10,7 @@ use super::*;
 use crate::alert::case::tests::raised;
 use crate::alert::event::{Action, Audit, Id, Proof, Report, Sensor};
 use crate::alert::finding::{FINDINGS, Severity};
+use crate::alert::session::Session;
 use crate::time::Time;
 
 /// Everything that an event can be, so that each field shows itself once.
@@ -26,6 +27,7 @@ fn samples() -> Vec<Event> {
     let address = |event: &mut Event, report: &mut Report| {
         event.truncated = true;
         report.scope = Some("group");
+        report.session = Some(Session::direct(false, true));
         report.server = Some("10.1.2.3".into());
         report.tenant = Some("acme".into());
         report.rule = Some("policy[3] (saastap.toml:41)".into());

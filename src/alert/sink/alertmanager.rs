@@ -13,6 +13,7 @@ use super::http::{Client, Verdict, content_type};
 use super::secret::Secret;
 use super::{Built, Envelope, Fields, Kind, Sink, Soon, Written};
 use crate::alert::event::{Action, Event, Report, What};
+use crate::alert::finding::Life;
 use crate::alert::format::Format;
 use crate::alert::{FINDINGS, Finding};
 use crate::fault::Fault;
@@ -61,7 +62,7 @@ impl Envelope for Rendered {
 fn render(event: &Event, _: usize) -> String {
     let (labels, annotations, starts, ends) = match &event.what {
         What::Finding(report) => {
-            let once = Finding::by_id(report.finding.id).is_some_and(|f| f.once);
+            let once = Finding::by_id(report.finding.id).is_some_and(|f| f.life == Life::Once);
             let ends = match report.finding.action {
                 Action::Close => END_NOW,
                 _ if once => END_ONCE,

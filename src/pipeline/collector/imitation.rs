@@ -135,6 +135,7 @@ impl Collector {
             agent: false,
             inside: contact.inside,
             activity: None,
+            session: None,
             imitation: Some((imitating.how, answered)),
             reached: None,
             flow: FlowFacts {
