@@ -153,6 +153,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         reached: None,
         inside: false,
         activity: None,
+        session: None,
         imitation: None,
         flow,
     };
