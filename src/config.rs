@@ -75,11 +75,16 @@ impl SensorOptions {
 pub struct StoreOptions {
     /// Holds `saastap.db` and the key of the pseudonyms.
     pub directory: PathBuf,
+    /// Days for which a usage is kept of each client, then as a sum of its group; and messages, delivered or not.
+    pub client_days: u32,
+    pub sum_days: u32,
+    pub alert_days: u32,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { directory: "/var/lib/saastap".into() }
+        let directory = "/var/lib/saastap".into();
+        Self { directory, client_days: 30, sum_days: 400, alert_days: 90 }
     }
 }
 
@@ -200,6 +205,27 @@ impl Config {
                 "write at least 1; the default is 8192",
             );
         }
+        let window = self.usage.use_window_days;
+        if self.store.client_days < window {
+            refuse(
+                "client_days",
+                format!(
+                    "client_days = {} is less than use_window_days = {window} of [usage]",
+                    self.store.client_days
+                ),
+                "keep what is judged: write at least use_window_days; the default is 30",
+            );
+        }
+        if self.store.sum_days < self.store.client_days || self.store.alert_days == 0 {
+            refuse(
+                "sum_days",
+                format!(
+                    "sum_days = {} and alert_days = {} keep less than clients themselves, or nothing",
+                    self.store.sum_days, self.store.alert_days
+                ),
+                "write sum_days of at least client_days, and alert_days of at least 1",
+            );
+        }
         if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
     }
 }
@@ -250,6 +276,8 @@ mod tests {
             ("[flow]\nmax_flows = 'many'\n", 2, "invalid type"),
             ("\n[sensor]\nworkers = 0\n", 3, "workers = 0"),
             ("[flow\n", 1, ""),
+            ("[store]\nclient_days = 7\n", 2, "client_days = 7 is less than use_window_days = 14"),
+            ("[store]\nsum_days = 20\n", 2, "sum_days = 20"),
             ("[[vantage]]\nkind = 'toaster'\nnetworks = []\n", 2, "toaster"),
         ] {
             let faults = Config::parse("x.toml", text.to_owned()).unwrap_err().to_string();

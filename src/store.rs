@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
+pub use self::schema::Retention;
 use self::schema::{migrate, put, put_names, quarantine, release};
 pub use self::writer::Writer;
 
@@ -19,6 +20,7 @@ crate::rows! {
     pub enum Counter {
         Commits => Counter "saastap_store_commits_total" "Transactions committed to the store.",
         Failures => Counter "saastap_store_commit_failures_total" "Transactions that the store could not commit.",
+        Retired => Counter "saastap_store_retired_rows_total" "Rows deleted because they were older than [store] keeps them.",
         Outbox => Gauge "saastap_outbox_messages" "Messages waiting in the outbox for all sinks.",
     }
 }
@@ -544,5 +546,44 @@ mod tests {
         writer.commit(batch(7)).unwrap();
         assert_eq!(answers.recv().unwrap(), Answer { token: 7, accepted: false });
         assert_eq!(cells.get(Counter::Failures), 1);
+    }
+
+    #[test]
+    fn what_is_too_old_is_deleted_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&dir.path().join("saastap.db")).unwrap().0;
+        let usage = |client: &str, last: &str| {
+            let key = UsageKey { client: client.into(), ..UsageKey::default() };
+            (key, Some(format!("{{\"last\":\"{last}\"}}")))
+        };
+        let letter = |event: &str, created| Letter {
+            sink: "s".into(),
+            event: event.into(),
+            payload: Vec::new(),
+            created,
+        };
+        let usages = vec![
+            usage("c-old", "2026-01-31T23:59:59.5Z"),
+            usage("c-new", "2026-02-01T00:00:00Z"),
+            usage("past", "2026-01-01T00:00:00Z"),
+        ];
+        let letters = vec![letter("old", 999), letter("new", 1_000)];
+        store.commit(&[Batch { usages, letters, ..Batch::default() }]).unwrap();
+        let cells = Cells::new();
+        let (writer, _answers) = store.start(8, cells.clone()).unwrap();
+        let retention = Retention {
+            clients: "2026-02-01T00:00:00Z".into(),
+            sums: "2025-01-01T00:00:00Z".into(),
+            sum: "past",
+            alerts: 1_000,
+        };
+        assert!(writer.retire(retention));
+        writer.close();
+        assert_eq!(cells.get(Counter::Retired), 2);
+        let store = Store::open(&dir.path().join("saastap.db")).unwrap().0;
+        let left: Vec<String> =
+            store.usages().unwrap().into_iter().map(|(k, _)| k.client).collect();
+        assert_eq!(left, ["c-new", "past"]);
+        assert_eq!(store.fetch("s", 0, 9).unwrap().len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use crate::export::UsageRow;
 use crate::policy::{Contact, Relation, State};
 use crate::signature::{Deployment, Role};
 use crate::time::Time;
-use crate::usage::{Engagement, Key, Usage, counts};
+use crate::usage::{Engagement, Key, PAST, Usage, counts};
 
 /// Rows of one vendor, tenant, role and group each: what needs a look first, bystanders' roles last, then by octets sent.
 pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
@@ -102,7 +102,9 @@ impl Default for Row {
 
 impl Row {
     fn add(&mut self, key: &Key, usage: &Usage) {
-        self.clients.insert(key.client.clone());
+        if &*key.client != PAST {
+            self.clients.insert(key.client.clone());
+        }
         let before = self.deployment.unwrap_or(usage.deployment);
         self.deployment = Some(before.and(usage.deployment));
         self.engagement = self.engagement.max(usage.engagement);

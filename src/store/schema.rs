@@ -103,6 +103,33 @@ pub(super) fn quarantine(
     Ok(())
 }
 
+/// What is kept until when: older rows go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Times as usages hold them (RFC 3339): for those of clients, and for the sums whose client is `sum`.
+    pub clients: String,
+    pub sums: String,
+    pub sum: &'static str,
+    /// Milliseconds since the epoch, for messages.
+    pub alerts: i64,
+}
+
+/// Deletes what is too old; how many rows. Usages as well that memory had no room for.
+pub(super) fn retire(
+    connection: &Connection,
+    retention: &Retention,
+) -> Result<usize, rusqlite::Error> {
+    let Retention { clients, sums, sum, alerts } = retention;
+    let old = connection.execute(
+        "DELETE FROM usage WHERE json_valid(value) AND json_extract(value, '$.last') < \
+         CASE client WHEN ?1 THEN ?2 ELSE ?3 END",
+        params![sum, sums, clients],
+    )?;
+    let refused = connection.execute("DELETE FROM quarantine WHERE created < ?1", [alerts])?;
+    let waiting = connection.execute("DELETE FROM outbox WHERE created < ?1", [alerts])?;
+    Ok(old + refused + waiting)
+}
+
 /// Puts what was refused back into the outbox: since then the receiver, or the sink's configuration, may have been mended.
 pub(super) fn release(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.execute_batch(

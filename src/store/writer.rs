@@ -7,6 +7,7 @@ use std::sync::mpsc::{
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::schema::{Retention, retire};
 use super::{Answer, Batch, Counter, Error, NameRow, Reply, Store, Stored, Trimmed};
 use crate::count::Cells;
 
@@ -56,6 +57,11 @@ impl Writer {
     /// is full: they are lost, and learned again.
     pub fn keep_names(&self, names: Vec<NameRow>, now: i64) -> bool {
         self.requests.try_send(Request::Names(names, now)).is_ok()
+    }
+
+    /// Deletes what is too old. False where the queue is full: ask again later.
+    pub fn retire(&self, retention: Retention) -> bool {
+        self.requests.try_send(Request::Read(Read::Retire(retention))).is_ok()
     }
 
     /// These messages were tried in vain. A count that is lost in a full queue is no harm.
@@ -133,7 +139,7 @@ impl Store {
             }
             // What only reads comes after the commit, so that it sees what was asked for before it.
             for read in group.reads {
-                self.read(read);
+                self.read(read, cells);
             }
             if stop {
                 break;
@@ -141,8 +147,12 @@ impl Store {
         }
     }
 
-    fn read(&mut self, read: Read) {
+    fn read(&mut self, read: Read, cells: &Cells<Counter>) {
         match read {
+            Read::Retire(retention) => match retire(&self.connection, &retention) {
+                Ok(rows) => cells.add(Counter::Retired, rows as u64),
+                Err(error) => tracing::warn!(%error, "old rows of the store cannot be deleted"),
+            },
             Read::Fetch { sink, after, limit, reply } => reply(self.fetch(&sink, after, limit)),
             Read::Trim { sink, keep, created_since, reply } => {
                 reply(self.trim(&sink, keep, created_since));
@@ -175,6 +185,7 @@ enum Request {
 enum Read {
     Fetch { sink: String, after: i64, limit: u32, reply: Reply<Vec<Stored>> },
     Trim { sink: String, keep: u32, created_since: i64, reply: Reply<Trimmed> },
+    Retire(Retention),
     Flush(Sender<()>),
 }
 

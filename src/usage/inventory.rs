@@ -18,6 +18,7 @@ crate::rows! {
     pub enum Counter {
         Held => Gauge "saastap_usages" "Usages held in memory.",
         Evicted => Counter "saastap_usages_evicted_total" "Usages that gave way to newer ones because the inventory was full.",
+        Retired => Counter "saastap_usages_retired_total" "Usages of clients that were too old to be kept, and sums of them that were.",
         OtherTenant => Counter "saastap_usage_other_tenant_reports_total" "Reports counted under tenant `other` because their vendor had too many tenants.",
         Late => Counter "saastap_usage_late_reports_total" "Reports whose minute or day was no longer kept: they count in totals only.",
     }
@@ -302,11 +303,15 @@ impl Inventory {
         all.select_nth_unstable(drop - 1);
         all.truncate(drop);
         let gone: BTreeSet<Key> = all.into_iter().map(|(_, key)| key).collect();
-        for key in &gone {
+        self.drop_all(&gone);
+        self.cells.add(Counter::Evicted, gone.len() as u64);
+    }
+
+    pub(super) fn drop_all(&self, gone: &BTreeSet<Key>) {
+        for key in gone {
             self.remove(key);
         }
         self.queue().retain(|key| !gone.contains(key));
-        self.cells.add(Counter::Evicted, gone.len() as u64);
     }
 
     fn remove(&self, key: &Key) {

@@ -5,6 +5,7 @@ mod candidates;
 mod inventory;
 mod ledger;
 mod options;
+mod retire;
 #[cfg(test)]
 mod tests;
 mod visibility;
@@ -22,6 +23,7 @@ pub use self::candidates::{Candidate, Candidates, MEMORY as CANDIDATES_MEMORY, T
 pub use self::inventory::{Counter, Inventory};
 pub use self::ledger::counts;
 pub use self::options::Options;
+pub use self::retire::PAST;
 pub use self::visibility::{Share, Shares, Visibility};
 
 /// How deep the use is.

@@ -433,3 +433,58 @@ fn memory_follows_the_bound() {
     assert_eq!(options.memory(), half.memory() * 2);
     assert!(options.memory() < 400 << 20, "{}", options.memory());
 }
+
+#[test]
+fn what_is_too_old_becomes_a_sum_of_its_group_and_then_goes() {
+    let inventory = Inventory::new(&Options::default());
+    let day = |n: u64| Time::from_secs((20_000 + n) * 86_400);
+    let key = |client: &str| Key {
+        group: "sales".into(),
+        client: client.into(),
+        vendor: "zendesk".into(),
+        tenant: Some("acme".into()),
+        role: Role::Console,
+    };
+    let add = |client: &str, at: Time| {
+        let addition = Addition {
+            at,
+            client_kind: ClientKind::Host,
+            ambiguous: false,
+            agent: false,
+            flows: 1,
+            sessions: 0,
+            deployment: Deployment::Cloud,
+            sent: 100,
+            received: 1_000,
+            minute: at.minute(),
+            minute_payload: 0,
+            minute_bursts: 0,
+            quiet: 0,
+        };
+        inventory.record(key(client), &addition);
+    };
+    add("c-1", day(1));
+    add("c-2", day(2));
+    add("c-3", day(40));
+    let rows = inventory.retire(day(30), day(0));
+    let gone: Vec<_> = rows.iter().filter(|(_, usage)| usage.is_none()).collect();
+    assert_eq!(gone.iter().map(|(k, _)| k).collect::<Vec<_>>(), [&key("c-1"), &key("c-2")]);
+    let (sum, usage) = rows.last().unwrap();
+    let usage = usage.as_ref().unwrap();
+    assert_eq!((sum, usage.flows, usage.sent), (&key(PAST), 2, 200));
+    assert_eq!((usage.first, usage.last), (day(1), day(2)));
+    assert_eq!(inventory.len(), 2);
+    assert_eq!(inventory.take_changed(9).len(), 1, "what is gone is not saved again");
+    assert!(inventory.retire(day(30), day(0)).is_empty());
+    // Once more: the sum grows, and what is too old even for it is dropped with it.
+    let rows = inventory.retire(day(41), day(2));
+    assert_eq!(rows.last().unwrap().1.as_ref().unwrap().flows, 3);
+    let rows = inventory.retire(day(500), day(41));
+    assert_eq!(rows, [(key(PAST), None)]);
+    assert!(inventory.is_empty());
+    assert_eq!(inventory.cells().get(Counter::Retired), 4);
+    add("c-4", day(600));
+    add("c-5", day(600));
+    assert_eq!(inventory.forget(|client| client == "c-4"), [key("c-4")]);
+    assert_eq!(inventory.len(), 1);
+}

@@ -14,6 +14,12 @@ pub fn rows(changed: Vec<(Key, Usage)>) -> Vec<(UsageKey, Option<String>)> {
     changed.iter().map(|(key, usage)| (row_key(key), serde_json::to_string(usage).ok())).collect()
 }
 
+/// Rows of the store for usages that are gone, or have grown.
+pub fn retired(rows: &[(Key, Option<Usage>)]) -> Vec<(UsageKey, Option<String>)> {
+    let value = |usage: &Option<Usage>| usage.as_ref().and_then(|u| serde_json::to_string(u).ok());
+    rows.iter().map(|(key, usage)| (row_key(key), value(usage))).collect()
+}
+
 /// The usage that an event rests on; committed with it.
 pub fn usage_of(event: &Event, inventory: &Inventory) -> Vec<(UsageKey, Option<String>)> {
     let What::Finding(report) = &event.what else { return Vec::new() };

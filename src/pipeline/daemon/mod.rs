@@ -26,13 +26,15 @@ use super::rules::{InForce, Rules};
 use crate::alert::Outbox;
 use crate::alert::sink::Configured;
 use crate::capture::{self, Source};
-use crate::config::Config;
+use crate::config::{Config, StoreOptions};
 use crate::count::{Cells, Counted};
 use crate::decode::Decoder;
 use crate::export::web::{Face, Site, bind, serve};
 use crate::export::{Metrics, Sinks};
 use crate::identity::load_or_create_key;
 use crate::store::{self, Store, Writer};
+use crate::time::{DAY, Time};
+use crate::usage::PAST;
 
 /// What a daemon is made of.
 pub struct Setup {
@@ -62,6 +64,9 @@ pub struct Daemon {
     stored: Arc<Cells<store::Counter>>,
     log: Option<FlowLog>,
     beat: Arc<Beat>,
+    retention: StoreOptions,
+    /// Packet time of the last look for what is too old.
+    retired: Time,
     /// Frames come from interfaces, which may be down, and not from a file.
     live: bool,
 }
@@ -86,6 +91,9 @@ const STORE_QUEUE: usize = 1_024;
 /// Seconds between two saves of changed usages, and usages saved at once.
 const SAVE_SECONDS: u64 = 10;
 const SAVED_AT_ONCE: usize = 5_000;
+
+/// Packet time between two looks for what is too old.
+const RETIRE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Seconds between two heartbeats to every sink.
 const HEARTBEAT_SECONDS: u64 = 300;
@@ -141,6 +149,7 @@ impl Daemon {
             &config,
         ));
         metrics.reloaded(true);
+        let retention = config.store.clone();
         let beat = Arc::new(Beat::default());
         let site = Site::new(config.web, metrics, desk.clone());
         runtime.spawn(async move {
@@ -163,6 +172,8 @@ impl Daemon {
             stored,
             log,
             beat,
+            retention,
+            retired: Time::ZERO,
             live: !waits,
         })
     }
@@ -237,6 +248,7 @@ impl Daemon {
             let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
             self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
             self.keep_names();
+            self.retire();
         }
         if second.is_multiple_of(HEARTBEAT_SECONDS) || second == 1 {
             self.heartbeat();
@@ -262,6 +274,27 @@ impl Daemon {
             let now = self.collector.seen.clock().secs() as i64;
             self.writer.keep_names(keep::names(rows), now);
         }
+    }
+
+    /// Once an hour of packet time: what is too old to be kept goes.
+    fn retire(&mut self) {
+        let now = self.collector.seen.clock();
+        if now < self.retired.plus(RETIRE_EVERY) {
+            return;
+        }
+        self.retired = now;
+        let before = |days: u32| now.minus(DAY.saturating_mul(days));
+        let [clients, sums, alerts] =
+            [self.retention.client_days, self.retention.sum_days, self.retention.alert_days]
+                .map(before);
+        let retired = self.collector.inventory.retire(clients, sums);
+        self.outbox.keep(Vec::new(), keep::retired(&retired));
+        self.writer.retire(store::Retention {
+            clients: clients.to_string(),
+            sums: sums.to_string(),
+            sum: PAST,
+            alerts: i64::try_from(alerts.nanos() / 1_000_000).unwrap_or(i64::MAX),
+        });
     }
 
     fn heartbeat(&self) {
