@@ -248,7 +248,10 @@ impl Sighting<'_> {
 
     /// Roles that say nothing of who works where, and never raise.
     const fn bystander(&self) -> bool {
-        matches!(self.key.role, Role::Widget | Role::Cdn | Role::Telemetry | Role::Marketing)
+        matches!(
+            self.key.role,
+            Role::Widget | Role::Cdn | Role::Telemetry | Role::Marketing | Role::Platform
+        )
     }
 
     /// A contact deep enough to make its vendor known in its group.
@@ -631,7 +634,8 @@ pub(super) mod tests {
             either.ambiguous = true;
             either.standing.engagement = Engagement::Visit;
             assert!(either.raises().is_empty(), "either {state}");
-            for role in [Role::Widget, Role::Cdn, Role::Telemetry, Role::Marketing] {
+            for role in [Role::Widget, Role::Cdn, Role::Telemetry, Role::Marketing, Role::Platform]
+            {
                 let sample = Sample::foreign("zendesk").role(role).state(state);
                 assert!(sample.raises().is_empty(), "{role} {state}");
             }

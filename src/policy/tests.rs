@@ -378,7 +378,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ),
         (
             "[[policy]]\nrole = \"consol\"\nstate = \"tolerated\"",
-            "saastap.toml:2: unknown role `consol`\n  mend: write one of console, portal, either, api, widget, cdn, mail, relay, download, telemetry, marketing",
+            "saastap.toml:2: unknown role `consol`\n  mend: write one of console, portal, either, api, widget, cdn, mail, relay, download, telemetry, marketing, platform",
         ),
         (
             "[[policy]]\nrelation = \"ours\"\nstate = \"tolerated\"",

@@ -54,10 +54,12 @@ pub enum Role {
     Telemetry,
     /// The vendor's own site.
     Marketing,
+    /// Shared by all products of the owner, of which this is one: that the name is met says nothing of this product.
+    Platform,
 }
 
 impl Role {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Console,
         Self::Portal,
         Self::Either,
@@ -69,6 +71,7 @@ impl Role {
         Self::Download,
         Self::Telemetry,
         Self::Marketing,
+        Self::Platform,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -84,6 +87,7 @@ impl Role {
             Self::Download => "download",
             Self::Telemetry => "telemetry",
             Self::Marketing => "marketing",
+            Self::Platform => "platform",
         }
     }
 }

@@ -94,7 +94,7 @@ homepage = {homepage}
 # What people work in. The name itself and all names below it; a longer match wins.
 [[match]]
 domain = {domain}
-role = "console"               # console, portal, either, api, widget, cdn, mail, relay, download, telemetry, marketing
+role = "console"               # console, portal, either, api, widget, cdn, mail, relay, download, telemetry, marketing, platform
 tenant = "label"               # acme of acme.{plain}; remove the line where the label names no customer
 #reserved = ["start"]          # labels that are no customers, beside www, docs, api ...
 #ambiguous = true              # where visitors of other people's pages fetch such names too

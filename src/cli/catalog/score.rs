@@ -340,6 +340,7 @@ const fn short(role: Role) -> &'static str {
         Role::Download => "downl",
         Role::Telemetry => "telem",
         Role::Marketing => "market",
+        Role::Platform => "platf",
     }
 }
 
