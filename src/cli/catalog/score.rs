@@ -257,7 +257,7 @@ impl Score {
         let columns: Vec<Role> = Role::ALL.into_iter().filter(got).collect();
         write!(out, "\nrole of the file, by that of the catalogue\n            ")?;
         for column in &columns {
-            write!(out, "{:>6}", short(*column))?;
+            write!(out, "{:>5}", short(*column))?;
         }
         writeln!(out)?;
         for row in Role::ALL {
@@ -267,8 +267,8 @@ impl Score {
             write!(out, "  {:<10}", row.name())?;
             for column in &columns {
                 match self.matrix.get(&(row, *column)) {
-                    Some(n) => write!(out, "{n:>6}")?,
-                    None => write!(out, "{:>6}", ".")?,
+                    Some(n) => write!(out, "{n:>5}")?,
+                    None => write!(out, "{:>5}", ".")?,
                 }
             }
             writeln!(out)?;
@@ -330,17 +330,17 @@ impl fmt::Display for Share {
 const fn short(role: Role) -> &'static str {
     match role {
         Role::Console => "cons",
-        Role::Portal => "portal",
-        Role::Either => "either",
+        Role::Portal => "port",
+        Role::Either => "eith",
         Role::Api => "api",
-        Role::Widget => "widget",
+        Role::Widget => "widg",
         Role::Cdn => "cdn",
         Role::Mail => "mail",
         Role::Relay => "relay",
-        Role::Download => "downl",
-        Role::Telemetry => "telem",
-        Role::Marketing => "market",
-        Role::Platform => "platf",
+        Role::Download => "down",
+        Role::Telemetry => "tele",
+        Role::Marketing => "mark",
+        Role::Platform => "plat",
     }
 }
 
