@@ -79,6 +79,7 @@ bench: build
 	@$(call install_missing,$(BENCH_NEEDS))
 	benches/generate target/bench.pcap
 	benches/stages target/bench.pcap --saastap $(BINARY)
+	$(CARGO) bench $(LOCKED) --bench lookup
 	@test -z "$(CAPTURE)" || benches/peers $(CAPTURE) --saastap $(BINARY)
 
 # Licences and advisories of dependencies, the configuration, and the unit.

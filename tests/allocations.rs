@@ -1,5 +1,5 @@
-//! A packet of a flow whose name is known allocates nothing: the same flow with many times the packets takes as many
-//! allocations.
+//! What allocates nothing: a packet of a flow whose name is known (the same flow with many times the packets takes as many
+//! allocations), and a look-up among signatures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(unsafe_code)] // an allocator that counts has no other way to be one
 
@@ -12,6 +12,7 @@ use etherparse::PacketBuilder;
 use saastap::config::Config;
 use saastap::export::Metrics;
 use saastap::pipeline::{InForce, Rules, collector, read_files};
+use saastap::signature::Name;
 
 struct Counting;
 
@@ -83,9 +84,24 @@ fn allocations(bulk: u32) -> (u64, usize) {
 }
 
 #[test]
-fn packets_of_a_known_flow_allocate_nothing() {
+fn neither_packets_of_a_known_flow_nor_look_ups_allocate() {
+    look_ups_allocate_nothing();
     allocations(100); // what is made once a process
     let ((few, named), (many, _)) = (allocations(1_000), allocations(20_000));
     assert_eq!(named, 1, "the flow has a vendor");
     assert_eq!(few, many, "38,000 packets more");
+}
+
+/// Both in one test: the count is of the whole process, and tests run beside each other.
+fn look_ups_allocate_nothing() {
+    let rules = Rules::load(&Config::default()).unwrap();
+    let hosts = ["acme.zendesk.com", "Relay-1.Net.AnyDesk.com", "www.example.com", "localhost"];
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let found = hosts.map(|host| {
+        let name = Name::new(host).unwrap();
+        rules.catalog.find(&name).is_some()
+    });
+    let after = ALLOCATIONS.load(Ordering::Relaxed);
+    assert_eq!(found, [true, true, false, false]);
+    assert_eq!(after, before, "a look-up allocates");
 }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use catalog::{Catalog, Found};
 pub use check::Entry;
-pub use domain::registrable;
+pub use domain::{Name, registrable};
 pub use example::{Example, Given};
 pub use explain::{Claim, Explanation, Lost};
 pub use load::{Options, lint};
