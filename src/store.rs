@@ -1,5 +1,6 @@
 //! The SQLite file on disk: opens, migrates and commits; other stages give it rows.
 
+mod forget;
 mod schema;
 mod writer;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
+use self::forget::forget;
 pub use self::schema::Retention;
 use self::schema::{migrate, put, put_names, quarantine, release};
 pub use self::writer::Writer;
@@ -59,6 +61,30 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         Ok(Self { connection })
+    }
+
+    /// Opens a file that nobody else has open, to delete from it for good: what is deleted is overwritten.
+    pub fn open_alone(path: &Path) -> Result<Self, Error> {
+        if !path.exists() {
+            return Err(Error::Missing);
+        }
+        let store = Self::open_whole(path)?;
+        store.connection.busy_timeout(Duration::from_millis(200))?;
+        // SQLite leaves WAL only where no other connection is (sqlite.org/wal.html, section 1).
+        let mode =
+            store.connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| {
+                row.get::<_, String>(0)
+            });
+        match mode {
+            Ok(mode) if mode == "delete" => {}
+            Ok(_) => return Err(Error::InUse),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                return Err(Error::InUse);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        store.connection.pragma_update(None, "secure_delete", true)?;
+        Ok(store)
     }
 
     /// A store that ends with the process.
@@ -128,6 +154,16 @@ impl Store {
             })
         })?;
         rows.collect::<Result<_, _>>().map_err(Error::from)
+    }
+
+    /// Deletes the clients of these ids: usages, names of these keys, messages that tell one, and cases that are about one or
+    /// tell its address; in other cases their ids become `forgotten`. How many rows.
+    pub fn forget(&mut self, ids: &[String], names: &[String]) -> Result<usize, Error> {
+        let transaction = self.connection.transaction()?;
+        let rows = forget(&transaction, ids, names)?;
+        transaction.commit()?;
+        self.connection.execute_batch("VACUUM")?;
+        Ok(rows)
     }
 
     /// All batches in one transaction.
@@ -286,6 +322,9 @@ pub enum Error {
         found: usize,
         known: usize,
     },
+    Missing,
+    /// Another process has it open.
+    InUse,
     /// The damaged file could not be renamed.
     Aside(std::io::Error),
     Thread(std::io::Error),
@@ -300,6 +339,10 @@ impl std::fmt::Display for Error {
                 "store: the file has schema {found}, this program knows up to {known}\n  \
                  mend: run the version that wrote it, or configure another path"
             ),
+            Self::Missing => {
+                write!(f, "store: there is no file\n  mend: name its directory in [store]")
+            }
+            Self::InUse => write!(f, "store: another process has it open"),
             Self::Aside(error) => write!(f, "store: the damaged file cannot be set aside: {error}"),
             Self::Thread(error) => write!(f, "store: its thread cannot be started: {error}"),
         }

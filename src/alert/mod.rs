@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use case::{Cases, Counter, Raised, Row};
 pub use event::{Event, Sensor};
 pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
-pub use outbox::{Outbox, SinkStats};
+pub use outbox::{Outbox, SinkStats, audit_letters};
 pub use session::Session;
 
 /// `[alert]` of the configuration.

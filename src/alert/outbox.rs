@@ -142,13 +142,7 @@ impl Outbox {
     }
 
     fn say(&self, sensor: &Sensor, what: What) -> bool {
-        let now = now_millis();
-        let time = Time::from_nanos(now.unsigned_abs().saturating_mul(1_000_000));
-        let severity = Severity::Informational;
-        let id = Id::of(&[]);
-        let mut event =
-            Event { time, id, severity, sensor: sensor.clone(), what, truncated: false };
-        event.id = Id::of(&[event.name(), &sensor.name, &now_nanos().to_string()]);
+        let event = said_now(sensor, what);
         let letters = self.letters(&event);
         let token = event.id.value();
         self.writer.commit(Batch { token, letters, ..Batch::default() }).is_ok()
@@ -200,6 +194,29 @@ impl Outbox {
             rows.get(token).is_some_and(|batch| writer.commit(batch.clone()).is_err())
         });
     }
+}
+
+/// An audit event of a program that carries nothing itself, and a message of it for each sink that wants it.
+pub fn audit_letters(sinks: &[Configured], sensor: &Sensor, audit: Audit) -> (Event, Vec<Letter>) {
+    let event = said_now(sensor, What::Audit { audit });
+    let letter = |sink: &Configured| Letter {
+        sink: sink.name.clone(),
+        event: event.id.to_string(),
+        payload: sink.built.envelope.wrap(&event, sink.format),
+        created: now_millis(),
+    };
+    let letters = sinks.iter().filter(|sink| sink.filter.wants(&event)).map(letter).collect();
+    (event, letters)
+}
+
+/// An event of the sensor itself, by the wall clock.
+fn said_now(sensor: &Sensor, what: What) -> Event {
+    let now = now_millis();
+    let time = Time::from_nanos(now.unsigned_abs().saturating_mul(1_000_000));
+    let (severity, id) = (Severity::Informational, Id::of(&[]));
+    let mut event = Event { time, id, severity, sensor: sensor.clone(), what, truncated: false };
+    event.id = Id::of(&[event.name(), &sensor.name, &now_nanos().to_string()]);
+    event
 }
 
 /// A snapshot of one sink: counters but for `up` and `waiting`.

@@ -6,10 +6,13 @@ mod classify;
 mod demo;
 mod explain;
 mod flow;
+mod forget;
 mod policy;
 mod read;
+mod reveal;
 mod run;
 mod tables;
+mod trace;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -51,6 +54,8 @@ enum Command {
     Catalog(catalog::Args),
     Policy(policy::Args),
     Classify(classify::Args),
+    Forget(forget::Args),
+    Reveal(reveal::Args),
     /// Print a completion script for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -114,6 +119,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Catalog(args) => catalog::run(&args, &config()?),
         Command::Classify(args) => classify::run(&args, &Rules::load(&config()?)?.catalog),
         Command::Policy(args) => policy::run(&args, config),
+        Command::Forget(args) => forget::run(&args, &config()?),
+        Command::Reveal(args) => reveal::run(&args, &config()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

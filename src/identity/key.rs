@@ -35,6 +35,11 @@ pub fn load_or_create_key(path: &Path) -> Result<[u8; KEY_OCTETS], String> {
     }
 }
 
+/// Reads a key file that has to be there, under the same conditions.
+pub fn load_key(path: &Path) -> Result<[u8; KEY_OCTETS], String> {
+    load(path, File::open(path).map_err(|e| unusable(path, &e))?)
+}
+
 fn load(path: &Path, file: File) -> Result<[u8; KEY_OCTETS], String> {
     let shown = path.display();
     let mode = file.metadata().map_err(|e| unusable(path, &e))?.permissions().mode();

@@ -24,7 +24,7 @@ use crate::count::Cells;
 pub use self::canary::CanaryRow;
 pub use self::community::community_id;
 pub use self::ech::Ech;
-pub use self::key::{KEY_OCTETS, load_or_create_key, random_key};
+pub use self::key::{KEY_OCTETS, load_key, load_or_create_key, random_key};
 pub use self::leases::{Lease, Leases, Mac};
 pub use self::network::{Networks, parse as parse_network};
 pub use self::vantage::{Network, Vantage, VantageKind};
@@ -253,6 +253,32 @@ impl Identity {
     /// Whether a row of the store is one of a lease.
     pub fn is_lease_row(key: &str) -> bool {
         seal::owns(key)
+    }
+
+    /// Whether a text has the form of a pseudonym.
+    pub fn is_pseudonym(text: &str) -> bool {
+        let digits = text.strip_prefix("c-").unwrap_or_default();
+        let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        digits.len() == 2 * ID_OCTETS && digits.bytes().all(is_digit)
+    }
+
+    /// Every id that who is behind an address can have: as one machine, by its hardware address, and of an IPv6 network.
+    pub fn ids_of(&self, address: IpAddr, mac: Option<Mac>) -> Vec<String> {
+        let address = address.to_canonical();
+        let mut origins = vec![Origin::Address(address), Origin::of(address, ClientKind::Unknown)];
+        // Where addresses are shown, a machine has no id of its own.
+        origins.extend(mac.filter(|_| self.privacy == Privacy::Pseudonym).map(Origin::Machine));
+        origins.into_iter().map(|origin| self.id(origin)).collect()
+    }
+
+    /// The pseudonym of a machine by its hardware address.
+    pub fn id_of_machine(&self, mac: Mac) -> String {
+        self.id(Origin::Machine(mac))
+    }
+
+    /// What a row of the store says of a lease; `None` where it is none, or was sealed under another key.
+    pub fn open_lease(&self, key: &str, value: &str) -> Option<(IpAddr, Lease)> {
+        seal::owns(key).then(|| self.seal.open(key, value)).flatten()
     }
 
     /// Takes rows of leases back, and says how many of them could not be read.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::types::ValueRef;
@@ -69,6 +70,57 @@ fn no_output_log_or_file_tells_a_client() {
     for place in ["log", "state/saastap.db-wal", "state/saastap.db", "cef.out"] {
         assert!(places.contains(place), "{place} was not looked at: {places:?}");
     }
+}
+
+#[test]
+fn a_client_is_revealed_by_the_key_alone_and_forgotten_for_good() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new("");
+    let sinks = sink(&office, "json", "json.out") + &sink(&office, "json", "none/dead.out");
+    office.configure(&format!("{POLICY}\n{sinks}"));
+    let ask = |args: &[&str]| {
+        let done = office.program(args).output().unwrap();
+        let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+        (done.status.code(), text(done.stdout), text(done.stderr))
+    };
+    let sensor = office.run(&wire.near);
+    wire.sender().play("anydesk-session", 50);
+    sensor.until("it is told", |_| office.findings("json.out").len() == 1);
+    let told = office.findings("json.out").remove(0);
+    let id = told["client"]["id"].as_str().unwrap();
+
+    let plan = ["reveal", id, "--networks", "198.18.4.0/24,198.18.0.0/24"];
+    let (code, out, _) = ask(&plan);
+    assert_eq!((code, &*out), (Some(0), "198.18.0.2\n"), "also while the sensor runs");
+    let (code, out, _) = ask(&["reveal", id, "--networks", "198.18.4.0/24"]);
+    assert_eq!((code, &*out), (Some(1), ""));
+    let other = office.path("other.key");
+    fs::write(&other, "00".repeat(32)).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o600)).unwrap();
+    let (code, out, _) = ask(&[&plan[..], &["--key", other.to_str().unwrap()]].concat());
+    assert_eq!((code, &*out), (Some(1), ""), "another key tells nothing");
+    let (code, _, error) = ask(&["reveal", id, "--networks", "10.0.0.0/8"]);
+    assert!(code == Some(2) && error.contains("more than 2^20 addresses"), "{error}");
+    let traces = office.text("state/audit.jsonl");
+    assert_eq!(traces.lines().count(), 3, "each that was answered left one: {traces}");
+    assert!(traces.contains(id) && !traces.contains("198.18.0.2"));
+
+    let (code, _, error) = ask(&["forget", "--client", "198.18.0.2"]);
+    assert!(code == Some(2) && error.contains("systemctl stop saastap"), "{error}");
+    assert_eq!(sensor.ask("POST", "/-/reload").0, 200);
+    sensor.until("the sinks hear of it", |_| office.text("json.out").contains("\"reveal\""));
+    sensor.stop();
+    let store = office.path("state/saastap.db");
+    let tells = |table: &str| rows(&store).iter().any(|(of, row)| of == table && row.contains(id));
+    assert!(tells("usage") && tells("window") && tells("outbox"));
+    let (code, out, error) = ask(&["forget", "--client", "198.18.0.2"]);
+    assert!(code == Some(0) && out.starts_with("forgotten: "), "{error}");
+    assert!(!rows(&store).iter().any(|(_, row)| row.contains(id)), "{:?}", rows(&store));
+
+    let sensor = office.run(&wire.near);
+    assert_eq!(sensor.usage("anydesk"), None);
+    sensor.until("the sinks hear of it", |_| office.text("json.out").contains("\"forget\""));
+    sensor.stop();
 }
 
 /// What is known of the clients: addresses, hardware addresses, host names, Community IDs, each in every form in which

@@ -1,0 +1,64 @@
+//! `saastap forget`: erases a client from the store of a sensor that is stopped.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use super::Failure;
+use super::trace::trace;
+use crate::config::Config;
+use crate::identity::{Identity, Privacy, load_key};
+use crate::store::{Error, Store};
+
+/// Erase a client from the store: usage, leases, its name in cases, and messages about it that no sink has taken yet
+#[derive(clap::Args, Debug, Clone)]
+pub struct Args {
+    /// Pseudonym, as `c-0f30512374f4`, or address; a machine with a DHCP lease is found by both
+    #[arg(long, value_name = "ID|ADDRESS")]
+    pub client: String,
+}
+
+pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
+    if config.privacy.client == Privacy::Group {
+        let words = "`client = \"group\"` in [privacy] keeps no client, so there is none to forget";
+        return Err(Failure::misuse(words));
+    }
+    let address = args.client.parse::<IpAddr>().ok();
+    if address.is_none() && !Identity::is_pseudonym(&args.client) {
+        return Err(Failure::misuse(format!(
+            "`{}` is no client\n  mend: write a pseudonym as events show it, or an address",
+            args.client
+        )));
+    }
+    let key = load_key(&config.key_file()).map_err(Failure::misuse)?;
+    let identity = Identity::new(&config.privacy, &config.vantage, key).map_err(Failure::misuse)?;
+    let mut store = Store::open_alone(&config.store.database()).map_err(|error| match error {
+        Error::InUse => Failure::misuse(
+            "a sensor runs on this store and would write the client again\n  \
+             mend: stop it first (`systemctl stop saastap`), and start it afterwards",
+        ),
+        error => Failure::from(std::io::Error::other(error.to_string())),
+    })?;
+
+    let mut ids = BTreeSet::from([args.client.clone()]);
+    ids.extend(address.into_iter().flat_map(|address| identity.ids_of(address, None)));
+    let mut rows = BTreeSet::new();
+    for (key, value) in store.names().map_err(other)? {
+        let Some((leased, lease)) = identity.open_lease(&key, &value) else { continue };
+        let all = identity.ids_of(leased, lease.mac);
+        if Some(leased) == address || all.iter().any(|id| ids.contains(id)) {
+            ids.extend(all);
+            rows.insert(key);
+        }
+    }
+    let (ids, rows) = (Vec::from_iter(ids), Vec::from_iter(rows));
+    let erased = store.forget(&ids, &rows).map_err(other)?;
+    // Who it was is not said: that is what was asked for.
+    trace(config, "forget", &format!("{erased} rows of one client"), &mut store)?;
+    println!("forgotten: {erased} rows");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn other(error: Error) -> Failure {
+    std::io::Error::other(error.to_string()).into()
+}
