@@ -2,6 +2,7 @@
 
 mod forget;
 mod schema;
+mod visit;
 mod writer;
 
 use std::ffi::OsString;
@@ -10,12 +11,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use self::forget::forget;
 pub use self::schema::Retention;
 use self::schema::{migrate, put, put_names, quarantine, release};
-pub use self::writer::Writer;
+pub use self::writer::{Windows, Writer};
 
 crate::rows! {
     /// What the store counts.
@@ -50,17 +51,6 @@ impl Store {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The file of a sensor that may be running: to read alone, and never mended here.
-    ///
-    /// # Errors
-    /// There is none, or another version of the program wrote it.
-    pub fn beside(path: &Path) -> Result<Self, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self { connection })
     }
 
     /// Opens a file that nobody else has open, to delete from it for good: what is deleted is overwritten.
@@ -98,6 +88,17 @@ impl Store {
     pub fn windows(&self) -> Result<Vec<(String, String)>, Error> {
         let mut select = self.connection.prepare("SELECT key, value FROM window ORDER BY key")?;
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<_, _>>().map_err(Error::from)
+    }
+
+    /// Rows of `window` whose key begins with `prefix`, at most `limit`, in the order of their keys.
+    pub fn windows_under(&self, prefix: &str, limit: u32) -> Result<Vec<(String, String)>, Error> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT key, value FROM window WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+        )?;
+        let end = format!("{prefix}\u{10ffff}");
+        let rows =
+            select.query_map(params![prefix, end, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<Result<_, _>>().map_err(Error::from)
     }
 
@@ -317,7 +318,7 @@ pub type Reply<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 #[derive(Debug)]
 pub enum Error {
     Sqlite(rusqlite::Error),
-    /// A later version of the program wrote the file.
+    /// Another version of the program wrote the file.
     Newer {
         found: usize,
         known: usize,
@@ -336,8 +337,8 @@ impl std::fmt::Display for Error {
             Self::Sqlite(error) => write!(f, "store: {error}"),
             Self::Newer { found, known } => write!(
                 f,
-                "store: the file has schema {found}, this program knows up to {known}\n  \
-                 mend: run the version that wrote it, or configure another path"
+                "store: the file has schema {found}, this program knows {known}\n  \
+                 mend: use the version that wrote it, or configure another path"
             ),
             Self::Missing => {
                 write!(f, "store: there is no file\n  mend: name its directory in [store]")

@@ -43,6 +43,13 @@ impl Time {
         (self.secs() / 86_400) as u32
     }
 
+    /// The first moment of a day (UTC) that is written `2027-03-31`; `None` where that is no day, or one before the epoch.
+    pub fn of_day(text: &str) -> Option<Self> {
+        let day: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+        let start = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+        u64::try_from(start).ok().map(Self::from_secs)
+    }
+
     /// How long after `earlier` this is; zero where it is not after.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

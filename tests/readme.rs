@@ -25,6 +25,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("chgrp saastap", "needs the user that systemd-sysusers makes"),
     ("setcap", "needs root and a file system with capabilities"),
     ("curl", "needs a running daemon; the port and the path are checked here"),
+    ("saastap case", "needs the store of a daemon; its options are checked here"),
     ("saastap run", "needs an interface and the right to listen; its options are checked here"),
 ];
 
@@ -450,8 +451,10 @@ fn check_without_running(command: &str, at: &str) {
             assert!(web.contains(&format!(".route(\"/{path}\"")), "{at}: nobody serves /{path}");
         }
         "saastap" => {
-            let help = said(&saastap(&[words[1], "--help"]));
-            assert!(help.contains(&format!("Usage: saastap {}", words[1])), "{at}: {help}");
+            let depth = if words[1] == "case" { 3 } else { 2 };
+            let help = said(&saastap(&[&words[1..depth], &["--help"]].concat()));
+            let usage = format!("Usage: {}", words[..depth].join(" "));
+            assert!(help.contains(&usage), "{at}: {help}");
             for option in words.iter().filter(|w| w.starts_with("--")) {
                 assert!(help.contains(option), "{at}: {option} is not in\n{help}");
             }

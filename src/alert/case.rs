@@ -1,5 +1,6 @@
 //! Cases: one kind of finding over clients and time, which says something at most once a window.
 
+mod acknowledged;
 mod single;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::acknowledged::LEFT;
+use self::acknowledged::TAKEN;
 use self::single::{Case, CaseKey};
 use super::Options;
 use super::event::{Action, Event, Id, Sensor, What};
@@ -95,6 +98,7 @@ impl Cases {
     pub fn restore(&mut self, rows: &[(String, String)]) -> Vec<String> {
         let unread = rows.iter().filter(|(key, value)| self.restore_row(key, value).is_none());
         let unread: Vec<String> = unread.map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        self.restore_acknowledged(rows);
         self.cells.set(Counter::Open, self.cases.len() as u64);
         unread
     }
@@ -180,6 +184,9 @@ impl Cases {
             Pending::Case { key, action: Action::Close, .. } => {
                 if let Some(case) = self.cases.remove(&key) {
                     self.clients = self.clients.saturating_sub(case.clients.len());
+                    if case.acknowledged.is_some() {
+                        self.changed.push(Row { key: format!("{TAKEN}{}", case.uid), value: None });
+                    }
                 }
             }
             Pending::Case { key, action, at } => {
@@ -227,6 +234,8 @@ impl Cases {
     fn restore_row(&mut self, key: &str, value: &str) -> Option<()> {
         if key == BEGIN {
             self.begin = Some(serde_json::from_str(value).ok()?);
+        } else if key.starts_with(TAKEN) {
+            // They need the cases, which come after them.
         } else if key.starts_with(TOLD) {
             self.told.insert(Id::parse(value)?);
         } else if key.starts_with(KNOWN) {
@@ -446,44 +455,44 @@ pub(super) mod tests {
     use crate::signature::Role;
     use crate::usage::Engagement;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    pub(in crate::alert) const HOUR: Duration = Duration::from_secs(3_600);
 
-    struct Bench {
-        cases: Cases,
+    pub(in crate::alert) struct Bench {
+        pub(in crate::alert) cases: Cases,
         cells: Arc<count::Cells<Counter>>,
     }
 
     impl Bench {
-        fn new(options: Options) -> Self {
+        pub(in crate::alert) fn new(options: Options) -> Self {
             let cells = count::Cells::new();
             Self { cases: Cases::new(options, Sensor::default(), cells.clone()), cells }
         }
 
-        fn see(&mut self, sample: &Sample) -> Vec<Raised> {
+        pub(in crate::alert) fn see(&mut self, sample: &Sample) -> Vec<Raised> {
             let mut raised = Vec::new();
             self.cases.see(&sample.sighting(), &mut raised);
             raised
         }
 
-        fn tick(&mut self, now: Time) -> Vec<Raised> {
+        pub(in crate::alert) fn tick(&mut self, now: Time) -> Vec<Raised> {
             let mut raised = Vec::new();
             self.cases.tick(now, &mut raised);
             raised
         }
 
-        fn accept(&mut self, raised: &[Raised]) {
+        pub(in crate::alert) fn accept(&mut self, raised: &[Raised]) {
             raised.iter().for_each(|r| self.cases.accepted(r.event.id));
         }
     }
 
-    fn report(raised: &Raised) -> &Report {
+    pub(in crate::alert) fn report(raised: &Raised) -> &Report {
         match &raised.event.what {
             What::Finding(report) => report,
             What::Heartbeat { .. } | What::Audit { .. } => panic!("no case says that"),
         }
     }
 
-    fn told(raised: &[Raised]) -> Vec<(&'static str, Action)> {
+    pub(in crate::alert) fn told(raised: &[Raised]) -> Vec<(&'static str, Action)> {
         raised.iter().map(|r| (report(r).finding.id, report(r).finding.action)).collect()
     }
 
@@ -500,7 +509,7 @@ pub(super) mod tests {
         bench.tick(start.plus(HOUR * 24)).remove(0)
     }
 
-    fn anydesk() -> Sample {
+    pub(in crate::alert) fn anydesk() -> Sample {
         let mut sample = Sample::new("anydesk", "remote-assistance").role(Role::Relay);
         sample.standing.engagement = Engagement::Glance;
         sample

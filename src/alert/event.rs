@@ -109,6 +109,9 @@ pub struct Report {
     pub sightings: u64,
     pub opened: Time,
     pub last_seen: Time,
+    /// Who knows of it; until then the case says nothing but its end, or that it became graver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledged>,
     /// The flow that completed the condition: its ends are the event's.
     pub flow: Option<Proof>,
     pub evidence: Vec<Proof>,
@@ -162,6 +165,15 @@ pub struct Clients {
     /// False where more were met than could be told apart: then the count is a lower bound.
     pub exact: bool,
     pub listed: Vec<Arc<str>>,
+}
+
+/// Somebody knows of a case and takes care of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    pub owner: Box<str>,
+    pub reason: Box<str>,
+    /// Packet time.
+    pub until: Time,
 }
 
 /// One flow as evidence.

@@ -11,7 +11,7 @@ pub mod sink;
 
 use serde::{Deserialize, Serialize};
 
-pub use case::{Cases, Counter, Raised, Row};
+pub use case::{Cases, Counter, LEFT, Raised, Row};
 pub use event::{Event, Sensor};
 pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
 pub use outbox::{Outbox, SinkStats, audit_letters};

@@ -117,12 +117,13 @@ impl Outbox {
 
     /// Sends a sign of life with counters of the sensor to every sink.
     pub fn heartbeat(&self, sensor: &Sensor, values: BTreeMap<&'static str, u64>) -> bool {
-        self.say(sensor, What::Heartbeat { values })
+        self.say(sensor, What::Heartbeat { values }, Vec::new())
     }
 
-    /// Tells every sink what somebody did to the sensor.
-    pub fn audit(&self, sensor: &Sensor, audit: Audit) -> bool {
-        self.say(sensor, What::Audit { audit })
+    /// Tells every sink what somebody did to the sensor, and commits `rows` together with it. False where the store's queue is
+    /// full.
+    pub fn audit(&self, sensor: &Sensor, audit: Audit, rows: Vec<Row>) -> bool {
+        self.say(sensor, What::Audit { audit }, rows)
     }
 
     /// Whether a sink wants [`stand`](Self::stand) to be called once a minute.
@@ -141,11 +142,12 @@ impl Outbox {
         }
     }
 
-    fn say(&self, sensor: &Sensor, what: What) -> bool {
+    fn say(&self, sensor: &Sensor, what: What, rows: Vec<Row>) -> bool {
         let event = said_now(sensor, what);
         let letters = self.letters(&event);
         let token = event.id.value();
-        self.writer.commit(Batch { token, letters, ..Batch::default() }).is_ok()
+        let windows = rows.into_iter().map(|row| (row.key, row.value)).collect();
+        self.writer.commit(Batch { token, windows, letters, ..Batch::default() }).is_ok()
     }
 
     /// What each sink has done, for the exporter.

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod case;
 mod catalog;
 mod check;
 mod classify;
@@ -51,6 +52,7 @@ enum Command {
     Demo(demo::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Case(case::Args),
     Catalog(catalog::Args),
     Policy(policy::Args),
     Classify(classify::Args),
@@ -116,6 +118,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Some(id) => flow::run(id, &args.captures(), config()?, args.json),
             None => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
         },
+        Command::Case(args) => case::run(&args, &config()?),
         Command::Catalog(args) => catalog::run(&args, &config()?),
         Command::Classify(args) => classify::run(&args, &Rules::load(&config()?)?.catalog),
         Command::Policy(args) => policy::run(&args, config),

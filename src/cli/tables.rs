@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::case::Shown;
 use crate::alert::Event;
 use crate::alert::event::What;
 use crate::export::web::{CandidateRow, InsideServers, Octets, VisibilityRow};
@@ -66,6 +67,36 @@ pub fn findings(out: &mut impl Write, events: &[Event]) -> io::Result<()> {
     }
     if any { Ok(()) } else { writeln!(out, "\nNo findings.") }
 }
+
+/// Open cases in 80 columns: what is longer goes on below.
+pub fn cases(out: &mut impl Write, cases: &[Shown]) -> io::Result<()> {
+    if cases.is_empty() {
+        return writeln!(out, "No open case.");
+    }
+    let header = ["ID", "SEVERITY", "FINDING", "VENDOR", "GROUP", "CLIENTS", "QUIET UNTIL"];
+    let mut table = plain(header, &[5]);
+    for Shown { severity, report, .. } in cases {
+        let vendor = match report.tenant.as_deref() {
+            Some(tenant) => format!("{}/{}", report.vendor.id, tenant.escape_debug()),
+            None => report.vendor.id.to_string(),
+        };
+        let until = report.acknowledged.as_ref().map(|a| Second(a.until).to_string());
+        table.add_row([
+            report.finding.uid.to_string().chars().take(8).collect(),
+            severity.name().to_owned(),
+            report.finding.id.to_owned(),
+            vendor,
+            report.group.escape_debug().to_string(),
+            report.clients.count.to_string(),
+            until.map_or_else(|| "-".to_owned(), |until| until.chars().take(10).collect()),
+        ]);
+    }
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(COLUMNS);
+    write_plain(out, table)
+}
+
+/// Columns of a terminal that nobody made wider.
+const COLUMNS: u16 = 80;
 
 /// Why traffic has a name or none: each flow and octet once.
 pub fn visibility(out: &mut impl Write, rows: &[VisibilityRow]) -> io::Result<()> {

@@ -142,6 +142,9 @@ pub(super) fn release(connection: &Connection) -> Result<(), rusqlite::Error> {
 /// Refused messages that are kept for the next start.
 const MAX_REFUSED: u32 = 10_000;
 
+/// The schema that this program knows.
+pub(super) const VERSION: usize = MIGRATIONS.len();
+
 /// Step n brings the schema from version n to n + 1.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE usage (

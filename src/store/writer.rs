@@ -43,6 +43,12 @@ impl Writer {
         self.requests.try_send(Request::Read(read)).is_ok()
     }
 
+    /// Asks for rows of `window` whose key begins with `prefix`, after all that was handed over before is committed. False where
+    /// the queue is full.
+    pub fn windows_under(&self, prefix: &'static str, limit: u32, reply: Reply<Windows>) -> bool {
+        self.requests.try_send(Request::Read(Read::Windows { prefix, limit, reply })).is_ok()
+    }
+
     /// These messages were acknowledged. False where the queue is full.
     pub fn delivered(&self, ids: Vec<i64>) -> bool {
         self.requests.try_send(Request::Delivered(ids)).is_ok()
@@ -157,6 +163,7 @@ impl Store {
             Read::Trim { sink, keep, created_since, reply } => {
                 reply(self.trim(&sink, keep, created_since));
             }
+            Read::Windows { prefix, limit, reply } => reply(self.windows_under(prefix, limit)),
             Read::Flush(reply) => {
                 let _ = reply.send(());
             }
@@ -182,10 +189,14 @@ enum Request {
     Stop,
 }
 
+/// Rows of `window`: key and value.
+pub type Windows = Vec<(String, String)>;
+
 enum Read {
     Fetch { sink: String, after: i64, limit: u32, reply: Reply<Vec<Stored>> },
     Trim { sink: String, keep: u32, created_since: i64, reply: Reply<Trimmed> },
     Retire(Retention),
+    Windows { prefix: &'static str, limit: u32, reply: Reply<Windows> },
     Flush(Sender<()>),
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)] // a test of a daemon waits by the clock
 
+mod acks;
 mod alerts;
 mod demo;
 #[path = "../doses/mod.rs"]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Raised, Row};
 use crate::alert::event::{
-    Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor, VendorName, What,
+    Acknowledged, Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor,
+    VendorName, What,
 };
 use crate::alert::finding::{EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Life, Sighting, is_asked};
 use crate::alert::session::Session;
@@ -88,6 +89,7 @@ pub(super) struct Case {
     /// It became graver than what was said, and whether the event under way says so.
     graver: bool,
     told_graver: bool,
+    pub(super) acknowledged: Option<Acknowledged>,
 }
 
 impl Case {
@@ -118,6 +120,7 @@ impl Case {
             pending: None,
             graver: false,
             told_graver: false,
+            acknowledged: None,
         }
     }
 
@@ -146,6 +149,7 @@ impl Case {
             pending: None,
             graver: false,
             told_graver: false,
+            acknowledged: None,
         };
         Some((key, case))
     }
@@ -198,6 +202,7 @@ impl Case {
         match self.said {
             None => Some(Action::Create),
             Some(_) if self.graver => Some(Action::Update),
+            Some(_) if self.acknowledged.as_ref().is_some_and(|a| now < a.until) => None,
             Some(said) if now >= said.plus(window) && self.sightings > self.said_sightings => {
                 Some(Action::Update)
             }
@@ -265,6 +270,7 @@ impl Case {
             sightings: self.sightings,
             opened: self.opened,
             last_seen: self.last_seen,
+            acknowledged: self.acknowledged.clone(),
             flow: last.flow,
             evidence: self.evidence.clone(),
         };

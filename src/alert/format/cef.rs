@@ -116,6 +116,11 @@ fn finding(pairs: &mut Pairs, report: &Report) {
         pairs.put("saastap_session_confidence", TEXT_MAX, session.confidence.name());
     }
     pairs.put_some("saastap_server", TEXT_MAX, report.server.as_deref());
+    if let Some(known) = &report.acknowledged {
+        pairs.put("saastap_ack_owner", TEXT_MAX, &known.owner);
+        pairs.put("saastap_ack_reason", TEXT_MAX, &known.reason);
+        pairs.put("saastap_ack_until", TEXT_MAX, known.until);
+    }
     pairs.put("saastap_attack", TEXT_MAX, report.finding.attack.join(","));
     let names: Vec<&str> = report.evidence.iter().map(|proof| &*proof.name).collect();
     pairs.put("saastap_names", CUSTOM_MAX, names.join(","));

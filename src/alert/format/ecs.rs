@@ -111,6 +111,7 @@ fn finding(event: &Event, report: &Report) -> Value {
                 "uid": report.finding.uid,
                 "sightings": report.sightings,
                 "clients": { "count": report.clients.count, "exact": report.clients.exact },
+                "acknowledged": report.acknowledged,
             },
             "vendor": report.vendor,
             "tenant": report.tenant,

@@ -118,6 +118,11 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("sightings", MAX, report.sightings);
     pairs.put("firstSeen", MAX, millis(report.opened));
     pairs.put("lastSeen", MAX, millis(report.last_seen));
+    if let Some(known) = &report.acknowledged {
+        pairs.put("ackOwner", MAX, &known.owner);
+        pairs.put("ackReason", MAX, &known.reason);
+        pairs.put("ackUntil", MAX, known.until);
+    }
     pairs.put("attack", MAX, report.finding.attack.join(","));
     let names: Vec<&str> = report.evidence.iter().map(|proof| &*proof.name).collect();
     pairs.put("names", MAX, names.join(","));

@@ -79,6 +79,8 @@ fn shorten(event: &mut Event) -> bool {
             for text in words.into_iter().flatten() {
                 *text = word(text);
             }
+            // Who knows of the case can be asked of the sensor; all else would be lost.
+            report.acknowledged = None;
             report.client.id = word(&report.client.id);
             if let Some(flow) = &mut report.flow {
                 flow.name = (&*word(&flow.name)).into();

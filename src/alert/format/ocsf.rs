@@ -128,6 +128,7 @@ fn finding(event: &Event, report: &Report) -> Value {
             "client": report.client,
             "engagement": report.engagement,
             "clients": { "count": report.clients.count, "exact": report.clients.exact },
+            "acknowledged": report.acknowledged,
         },
     })
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::alert::case::tests::raised;
-use crate::alert::event::{Action, Audit, Id, Proof, Report, Sensor};
+use crate::alert::event::{Acknowledged, Action, Audit, Id, Proof, Report, Sensor};
 use crate::alert::finding::{FINDINGS, Severity};
 use crate::alert::session::Session;
 use crate::time::Time;
@@ -28,6 +28,11 @@ fn samples() -> Vec<Event> {
         event.truncated = true;
         report.scope = Some("group");
         report.session = Some(Session::direct(false, true));
+        report.acknowledged = Some(Acknowledged {
+            owner: "ada".into(),
+            reason: "vendor call".into(),
+            until: Time::from_secs(1_796_000_000),
+        });
         report.server = Some("10.1.2.3".into());
         report.tenant = Some("acme".into());
         report.rule = Some("policy[3] (saastap.toml:41)".into());
@@ -266,6 +271,10 @@ fn spoil(event: &mut Event, text: &str) {
             }
             for word in [&mut report.tenant, &mut report.rule, &mut report.vendor.category] {
                 *word = Some(text.into());
+            }
+            if let Some(known) = &mut report.acknowledged {
+                known.owner = cut(text, 200).into();
+                known.reason = cut(text, 200).into();
             }
             report.client.id = text.into();
             report.clients.listed = vec![text.into(); 20];

@@ -38,7 +38,7 @@ pub fn usage_of(event: &Event, inventory: &Inventory) -> Vec<(UsageKey, Option<S
 /// # Errors
 /// There is no store, or it cannot be read.
 pub fn kept_usages(database: &Path) -> Result<Vec<(Key, Usage)>, store::Error> {
-    Ok(usages(&Store::beside(database)?.usages()?))
+    Ok(usages(&Store::read_only(database)?.usages()?))
 }
 
 /// The usages of rows; one that cannot be read is left out, and told.

@@ -1,5 +1,6 @@
 //! The daemon: a source that does not end, the collector, the store and its sinks, and the web.
 
+mod acks;
 mod desk;
 mod keep;
 mod log;
@@ -18,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use self::keep::kept_usages;
 pub use desk::Desk;
 
+use self::acks::Acks;
 use self::log::FlowLog;
 use super::collector::Collector;
 use super::feed::Feed;
@@ -58,6 +60,7 @@ pub struct Daemon {
     outbox: Outbox,
     /// For names, which go by no sink.
     writer: Writer,
+    acks: Acks,
     desk: Arc<Desk>,
     sinks: Arc<Sinks>,
     captured: Arc<Cells<capture::Counter>>,
@@ -166,6 +169,7 @@ impl Daemon {
             feed,
             outbox,
             writer,
+            acks: Acks::default(),
             desk,
             sinks: shown,
             captured,
@@ -257,8 +261,10 @@ impl Daemon {
             self.outbox.stand(&self.collector.cases.open(self.collector.seen.clock()));
         }
         for audit in self.desk.audits() {
-            self.outbox.audit(self.collector.cases.sensor(), audit);
+            self.outbox.audit(self.collector.cases.sensor(), audit, Vec::new());
         }
+        self.acks.take(&mut self.collector.cases, &self.outbox);
+        self.acks.ask(&self.writer);
         self.sinks.set(self.outbox.stats());
         let up = !self.live || self.captured.get(capture::Counter::InterfacesUp) > 0;
         self.desk.refresh(&self.collector, up && self.feed.ticks() > 0, &self.captured);
