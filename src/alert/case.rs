@@ -16,8 +16,9 @@ use super::Options;
 use super::event::{Action, Event, Id, Sensor, What};
 use super::finding::{
     EXCEPTION_EXPIRED, EXPOSED_ON_PREMISE, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, Life,
-    OFF_HOURS, REMOTE_SESSION, Sighting, UNSANCTIONED_TENANT,
+    OFF_HOURS, REMOTE_SESSION, Sighting, UNSANCTIONED_TENANT, UPLOAD_SPIKE,
 };
+use super::upload::{Full, Uploads};
 use crate::count;
 use crate::time::Time;
 
@@ -29,6 +30,7 @@ crate::rows! {
         UnsanctionedTenant => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_tenant"),
         UnsanctionedUse => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "unsanctioned_use"),
         RemoteSession => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "remote_session"),
+        UploadSpike => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "upload_spike"),
         OffHours => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "off_hours"),
         ExceptionExpired => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "exception_expired"),
         FirstSeen => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "first_seen"),
@@ -36,6 +38,7 @@ crate::rows! {
         Refused => Counter "saastap_alert_events_refused_total" "Events that the store did not take; they are raised again.",
         Open => Gauge "saastap_alert_cases" "Open cases.",
         CaseOverflow => Counter "saastap_alert_case_overflows_total" "Sightings that would have opened a case, or learned a service, beyond max_cases.",
+        UploadOverflow => Counter "saastap_alert_upload_overflows_total" "Reports of clients whose hour, or whose group's hours, could not be added up for want of room.",
         ClientOverflow => Counter "saastap_alert_client_overflows_total" "Sightings whose client could not be told apart beyond max_clients.",
     }
 }
@@ -67,6 +70,7 @@ pub struct Cases {
     known: BTreeSet<Known>,
     /// Findings that are said once for ever and were, but for first sights.
     told: BTreeSet<Id>,
+    uploads: Uploads,
     /// Events on their way into the store.
     pending: HashMap<Id, Pending>,
     /// When learning began: the first sighting ever.
@@ -86,6 +90,7 @@ impl Cases {
             cases: BTreeMap::new(),
             known: BTreeSet::new(),
             told: BTreeSet::new(),
+            uploads: Uploads::default(),
             pending: HashMap::new(),
             begin: None,
             changed: Vec::new(),
@@ -115,6 +120,11 @@ impl Cases {
 
     /// Judges one contact.
     pub fn see(&mut self, seen: &Sighting<'_>, raised: &mut Vec<Raised>) {
+        let upload = self.uploads.add(seen, &self.options).unwrap_or_else(|Full| {
+            self.cells.add(Counter::UploadOverflow, 1);
+            None
+        });
+        let seen = &Sighting { upload, ..*seen };
         let begin = self.begin(seen.at);
         if seen.visited() && (seen.allowed() || seen.at < begin.plus(self.learning())) {
             self.learn(seen);
@@ -228,7 +238,10 @@ impl Cases {
 
     /// Rows that changed without an event since the last call: what was learned.
     pub fn changed(&mut self) -> Vec<Row> {
-        std::mem::take(&mut self.changed)
+        let usual = self.uploads.changed().into_iter();
+        let mut rows = std::mem::take(&mut self.changed);
+        rows.extend(usual.map(|(key, value)| Row { key, value: Some(value) }));
+        rows
     }
 
     fn restore_row(&mut self, key: &str, value: &str) -> Option<()> {
@@ -238,6 +251,8 @@ impl Cases {
             // They need the cases, which come after them.
         } else if key.starts_with(TOLD) {
             self.told.insert(Id::parse(value)?);
+        } else if Uploads::owns(key) {
+            self.uploads.restore(key, value)?;
         } else if key.starts_with(KNOWN) {
             let known: Known = serde_json::from_str(value).ok()?;
             // A `first_seen` is committed with the row of its group alone: that tells of the organisation as well.
@@ -432,6 +447,7 @@ fn counter(finding: &str) -> Counter {
         EXPOSED_ON_PREMISE => Counter::ExposedOnPremise,
         UNSANCTIONED_TENANT => Counter::UnsanctionedTenant,
         REMOTE_SESSION => Counter::RemoteSession,
+        UPLOAD_SPIKE => Counter::UploadSpike,
         OFF_HOURS => Counter::OffHours,
         EXCEPTION_EXPIRED => Counter::ExceptionExpired,
         FIRST_SEEN => Counter::FirstSeen,
@@ -450,6 +466,7 @@ pub(super) mod tests {
     use super::super::finding::UNSANCTIONED_USE;
     use super::super::finding::tests::Sample;
     use super::super::session::Session;
+    use super::super::upload::Upload;
     use super::*;
     use crate::policy::{Exception, State};
     use crate::signature::Role;
@@ -674,6 +691,37 @@ pub(super) mod tests {
         let updated = later.see(&sample);
         let updated = updated.iter().find(|r| report(r).finding.id == REMOTE_SESSION).unwrap();
         assert_eq!(report(updated).finding.uid, report(&session[0]).finding.uid);
+    }
+
+    #[test]
+    fn an_upload_is_a_case_of_its_client_with_its_numbers() {
+        let mut bench = Bench::new(Options { learn_days: 0, ..Options::default() });
+        let mut sample = Sample::new("zendesk", "helpdesk").state(State::Sanctioned);
+        sample.added = (30_000_000, 0);
+        assert!(bench.see(&sample).is_empty());
+        sample.key.tenant = Some("acme".into());
+        let raised = bench.see(&sample);
+        assert_eq!(told(&raised), [(UPLOAD_SPIKE, Action::Create)]);
+        let upload = Upload { hour_bytes: 60_000_000, threshold_bytes: 50_000_000, usual: false };
+        assert_eq!(report(&raised[0]).upload, Some(upload));
+        assert_eq!(
+            (&*report(&raised[0]).threshold, &report(&raised[0]).tenant),
+            ("upload_floor", &None)
+        );
+        bench.accept(&raised);
+        assert!(bench.see(&sample).is_empty(), "told");
+        assert_eq!(bench.cells.get(Counter::UploadSpike), 1);
+        let mut other = sample.client("c-2");
+        assert!(bench.see(&other).is_empty());
+        assert_eq!(told(&bench.see(&other)), [(UPLOAD_SPIKE, Action::Create)], "its own hour");
+
+        let usual = |rows: Vec<Row>| rows.into_iter().find(|row| Uploads::owns(&row.key));
+        assert_eq!(usual(bench.cases.changed()), None, "the hour is not over");
+        other.at = other.at.plus(HOUR);
+        bench.see(&other);
+        let row = usual(bench.cases.changed()).unwrap();
+        assert!(bench.cases.restore(&[(row.key, row.value.unwrap())]).is_empty());
+        assert_eq!(bench.cases.restore(&[("usual/x".into(), "{".into())]), ["usual/x"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::finding::{FlowFacts, Severity};
 use super::session::Session;
+use super::upload::Upload;
 use crate::identity::ClientKind;
 use crate::policy::{Relation, State};
 use crate::signature::Role;
@@ -101,6 +102,9 @@ pub struct Report {
     /// `remote_session` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
+    /// `upload_spike` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
     /// The contact that the event rests on.
     pub client: ClientName,
     pub engagement: Depth,

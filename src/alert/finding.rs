@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::session::Session;
+use super::upload::Upload;
 use crate::identity::ClientKind;
 use crate::policy::{Decision, Relation, State};
 use crate::signature::{How, Role, Vendor};
@@ -124,6 +125,18 @@ pub static FINDINGS: &[Finding] = &[
         condition: remote_session,
     },
     Finding {
+        id: UPLOAD_SPIKE,
+        title: "More sent to a service in an hour than is usual",
+        definition: "A client sent a vendor more in one hour than its group usually does: above upload_floor, and above the \
+                     median and upload_deviations median absolute deviations of the group's hours once upload_learn_days are \
+                     known. Whatever policy says; what goes through a relay does not count. One case for each client.",
+        severity: Severity::Medium,
+        attack: &["T1567"],
+        remote: (Severity::Medium, &["T1567"]),
+        life: Life::Apart,
+        condition: upload_spike,
+    },
+    Finding {
         id: OFF_HOURS,
         title: "Use outside the hours that policy allows",
         definition: "Somebody works in a sanctioned service outside the hours of the rule that sanctions it.",
@@ -160,6 +173,7 @@ pub const EXPOSED_ON_PREMISE: &str = "exposed_on_premise";
 pub const UNSANCTIONED_USE: &str = "unsanctioned_use";
 pub const UNSANCTIONED_TENANT: &str = "unsanctioned_tenant";
 pub const REMOTE_SESSION: &str = "remote_session";
+pub const UPLOAD_SPIKE: &str = "upload_spike";
 pub const OFF_HOURS: &str = "off_hours";
 pub const EXCEPTION_EXPIRED: &str = "exception_expired";
 pub const FIRST_SEEN: &str = "first_seen";
@@ -208,6 +222,10 @@ pub struct Sighting<'a> {
     pub activity: Option<Activity>,
     /// The way of it, where it is a session.
     pub session: Option<Session>,
+    /// Octets on the wire that this report adds, client to server and back.
+    pub added: (u64, u64),
+    /// The client's hour, where it is above its threshold: what [`Cases`](super::Cases) find by what was added.
+    pub upload: Option<Upload>,
     /// The name imitates the vendor: how, and whether a server answered under it.
     pub imitation: Option<(How, bool)>,
     pub flow: FlowFacts<'a>,
@@ -350,6 +368,10 @@ fn remote_session(seen: &Sighting<'_>) -> Option<&'static str> {
         .then_some("sustained traffic both ways")
 }
 
+fn upload_spike(seen: &Sighting<'_>) -> Option<&'static str> {
+    seen.upload.map(|upload| if upload.usual { "usual of the group" } else { "upload_floor" })
+}
+
 /// What stands open in the background is no work: a minute must have become active outside the hours.
 fn off_hours(seen: &Sighting<'_>) -> Option<&'static str> {
     let worked = seen.decision.off_hours && seen.standing.worked && !seen.bystander();
@@ -388,6 +410,8 @@ pub(super) mod tests {
         pub host: String,
         pub reached: Option<Arc<str>>,
         pub session: Option<Session>,
+        pub added: (u64, u64),
+        pub upload: Option<Upload>,
     }
 
     impl Sample {
@@ -423,6 +447,8 @@ pub(super) mod tests {
                 host: format!("app.{vendor}.test"),
                 reached: None,
                 session: None,
+                added: (0, 0),
+                upload: None,
             }
         }
 
@@ -466,6 +492,8 @@ pub(super) mod tests {
                 inside: self.inside,
                 activity: self.session.map(|_| Activity::Session),
                 session: self.session,
+                added: self.added,
+                upload: self.upload,
                 imitation: self.imitation,
                 flow: FlowFacts {
                     start: self.at,
@@ -583,6 +611,19 @@ pub(super) mod tests {
         let row = Finding::by_id(REMOTE_SESSION).unwrap();
         assert_eq!(row.attack(true, true), ["T1021", "T1219.002"]);
         assert_eq!(row.attack(true, false), ["T1219.002"]);
+    }
+
+    #[test]
+    fn an_upload_is_told_whatever_policy_says_and_whatever_the_role() {
+        let upload = Upload { hour_bytes: 60, threshold_bytes: 50, usual: false };
+        for state in [State::Sanctioned, State::Tolerated, State::Unreviewed, State::Unsanctioned] {
+            for role in [Role::Widget, Role::Console, Role::Telemetry] {
+                let mut sample = Sample::new("gorgias", "helpdesk").state(state).role(role);
+                assert!(!sample.raises().contains(&UPLOAD_SPIKE));
+                sample.upload = Some(upload);
+                assert!(sample.raises().contains(&UPLOAD_SPIKE), "{state} {role}");
+            }
+        }
     }
 
     #[test]

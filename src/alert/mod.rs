@@ -8,6 +8,7 @@ pub mod format;
 pub mod outbox;
 mod session;
 pub mod sink;
+mod upload;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub use event::{Event, Sensor};
 pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
 pub use outbox::{Outbox, SinkStats, audit_letters};
 pub use session::Session;
+pub use upload::Upload;
 
 /// `[alert]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,12 @@ pub struct Options {
     pub max_cases: usize,
     /// Clients that all open cases together tell apart; beyond it counts are lower bounds and say so.
     pub max_clients: usize,
+    /// Octets that a client may send a vendor in one hour before `upload_spike` looks at it.
+    pub upload_floor: u64,
+    /// Median absolute deviations above the median of the group's hours that are usual ...
+    pub upload_deviations: u32,
+    /// ... once so many days are known of the group and the vendor.
+    pub upload_learn_days: u32,
 }
 
 impl Default for Options {
@@ -42,6 +50,9 @@ impl Default for Options {
             quiet_hours: 24,
             max_cases: 10_000,
             max_clients: 1_000_000,
+            upload_floor: 50_000_000,
+            upload_deviations: 8,
+            upload_learn_days: 28,
         }
     }
 }
@@ -51,6 +62,8 @@ impl Options {
     pub fn memory(&self) -> u64 {
         // A case: 20 names of clients and 5 flows of at most 255 octets a name, and its key; a client: 8 octets of hash in a
         // set that is at least half full; a learned pair: two short names.
-        (self.max_cases as u64) * (8_192 + 256) + (self.max_clients as u64) * 18
+        (self.max_cases as u64) * (8_192 + 256 + upload::USUAL_MEMORY)
+            + (self.max_clients as u64) * 18
+            + upload::SENDERS_MEMORY
     }
 }

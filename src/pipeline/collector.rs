@@ -644,6 +644,8 @@ impl Collector {
             reached: contact.reached.as_ref(),
             activity,
             session,
+            added: (delta.sent.bytes, delta.received.bytes),
+            upload: None,
             imitation: None,
             flow: FlowFacts {
                 start: contact.start,

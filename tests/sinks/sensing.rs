@@ -154,6 +154,8 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
         inside: false,
         activity: None,
         session: None,
+        added: (0, 0),
+        upload: None,
         imitation: None,
         flow,
     };

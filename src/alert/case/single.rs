@@ -11,8 +11,11 @@ use crate::alert::event::{
     Acknowledged, Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor,
     VendorName, What,
 };
-use crate::alert::finding::{EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Life, Sighting, is_asked};
+use crate::alert::finding::{
+    EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Life, Sighting, UPLOAD_SPIKE, is_asked,
+};
 use crate::alert::session::Session;
+use crate::alert::upload::Upload;
 use crate::policy::{Relation, State};
 use crate::signature::Role;
 use crate::time::Time;
@@ -45,11 +48,13 @@ impl CaseKey {
         let server = if finding.id == EXPOSED_ON_PREMISE { seen.reached.cloned() } else { None };
         // Whoever comes from outside: a server is one case, not one for each group of clients.
         let group = if server.is_some() { OUTSIDE.into() } else { seen.key.group.clone() };
+        // The hour is one of all instances together.
+        let tenant = if finding.id == UPLOAD_SPIKE { None } else { seen.key.tenant.clone() };
         Self {
             finding: finding.id,
             group,
             vendor: seen.key.vendor.clone(),
-            tenant: seen.key.tenant.clone(),
+            tenant,
             server,
             client: (finding.life == Life::Apart).then(|| seen.key.client.clone()),
         }
@@ -260,6 +265,7 @@ impl Case {
             threshold: last.threshold,
             scope: None,
             session: last.session,
+            upload: last.upload,
             client: last.client,
             engagement: last.engagement,
             clients: Clients {
@@ -328,6 +334,8 @@ struct Last {
     flow: Option<Proof>,
     #[serde(default)]
     session: Option<Session>,
+    #[serde(default)]
+    upload: Option<Upload>,
 }
 
 impl Last {
@@ -353,6 +361,7 @@ impl Last {
             },
             flow: Some(Proof::from(&seen.flow)),
             session: seen.session,
+            upload: seen.upload,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{Format, TEXT, fit};
 use crate::alert::event::{Event, Report, What};
 use crate::time::Time;
 
-pub(super) const FORMAT: Format = Format { name: "cef", media: TEXT, least: 2_560, render };
+pub(super) const FORMAT: Format = Format { name: "cef", media: TEXT, least: 2_688, render };
 
 fn render(event: &Event, max: usize) -> String {
     fit(event, max, to_text)
@@ -110,6 +110,11 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("saastap_clients", CUSTOM_MAX, report.clients.listed.join(","));
     pairs.put_some("saastap_category", TEXT_MAX, report.vendor.category.as_deref());
     pairs.put_some("saastap_scope", TEXT_MAX, report.scope);
+    if let Some(upload) = report.upload {
+        pairs.put("saastap_upload_hour_bytes", TEXT_MAX, upload.hour_bytes);
+        pairs.put("saastap_upload_threshold_bytes", TEXT_MAX, upload.threshold_bytes);
+        pairs.put("saastap_upload_usual", TEXT_MAX, upload.usual);
+    }
     if let Some(session) = report.session {
         pairs.put("saastap_session_path", TEXT_MAX, session.path.name());
         pairs.put("saastap_session_direction", TEXT_MAX, session.direction.name());

@@ -9,7 +9,7 @@ use crate::alert::attack::Technique;
 use crate::alert::event::{Audit, Event, Proof, Report, Sensor, What};
 use crate::alert::finding::Severity;
 
-pub(super) const FORMAT: Format = Format { name: "ecs", media: JSON, least: 3_840, render };
+pub(super) const FORMAT: Format = Format { name: "ecs", media: JSON, least: 4_096, render };
 
 /// All fields used here are in every 9.x.
 const VERSION: &str = "9.0.0";
@@ -122,6 +122,7 @@ fn finding(event: &Event, report: &Report) -> Value {
             "group": report.group,
             "scope": report.scope,
             "session": report.session,
+            "upload": report.upload,
             "client": report.client,
             "engagement": report.engagement,
             "via": flow.map(|f| &f.via),

@@ -3,7 +3,7 @@
 use super::{Format, JSON, fit};
 use crate::alert::event::Event;
 
-pub const FORMAT: Format = Format { name: "json", media: JSON, least: 2_304, render };
+pub const FORMAT: Format = Format { name: "json", media: JSON, least: 2_432, render };
 
 /// At most `max` octets, and JSON whatever was cut.
 pub fn render(event: &Event, max: usize) -> String {

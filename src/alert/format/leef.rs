@@ -11,7 +11,7 @@ use super::{Format, TEXT, fit};
 use crate::alert::event::{Event, Report, What};
 use crate::time::Time;
 
-pub(super) const FORMAT: Format = Format { name: "leef", media: TEXT, least: 2_304, render };
+pub(super) const FORMAT: Format = Format { name: "leef", media: TEXT, least: 2_432, render };
 
 /// None of them is a letter, a digit, or in a host name, so that the first is nearly always free. No tab: relays of syslog
 /// escape control characters.
@@ -98,6 +98,11 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("vendorName", MAX, &report.vendor.name);
     pairs.put_some("vendorCategory", MAX, report.vendor.category.as_deref());
     pairs.put_some("tenant", MAX, report.tenant.as_deref());
+    if let Some(upload) = report.upload {
+        pairs.put("uploadHourBytes", MAX, upload.hour_bytes);
+        pairs.put("uploadThresholdBytes", MAX, upload.threshold_bytes);
+        pairs.put("uploadUsual", MAX, upload.usual);
+    }
     if let Some(session) = report.session {
         pairs.put("sessionPath", MAX, session.path.name());
         pairs.put("sessionDirection", MAX, session.direction.name());

@@ -11,7 +11,7 @@ use crate::alert::event::{Action, Event, Proof, Report, Sensor, What};
 use crate::alert::finding::{Finding, Severity};
 use crate::time::Time;
 
-pub(super) const FORMAT: Format = Format { name: "ocsf", media: JSON, least: 4_352, render };
+pub(super) const FORMAT: Format = Format { name: "ocsf", media: JSON, least: 4_608, render };
 
 const VERSION: &str = "1.8.0";
 const DETECTION_FINDING: u32 = 2_004;
@@ -124,6 +124,7 @@ fn finding(event: &Event, report: &Report) -> Value {
             "threshold": report.threshold,
             "scope": report.scope,
             "session": report.session,
+            "upload": report.upload,
             "group": group,
             "client": report.client,
             "engagement": report.engagement,

@@ -11,6 +11,7 @@ use crate::alert::case::tests::raised;
 use crate::alert::event::{Acknowledged, Action, Audit, Id, Proof, Report, Sensor};
 use crate::alert::finding::{FINDINGS, Severity};
 use crate::alert::session::Session;
+use crate::alert::upload::Upload;
 use crate::time::Time;
 
 /// Everything that an event can be, so that each field shows itself once.
@@ -27,6 +28,8 @@ fn samples() -> Vec<Event> {
     let address = |event: &mut Event, report: &mut Report| {
         event.truncated = true;
         report.scope = Some("group");
+        report.upload =
+            Some(Upload { hour_bytes: 60_000_000, threshold_bytes: 50_000_000, usual: true });
         report.session = Some(Session::direct(false, true));
         report.acknowledged = Some(Acknowledged {
             owner: "ada".into(),

@@ -136,6 +136,8 @@ impl Collector {
             inside: contact.inside,
             activity: None,
             session: None,
+            added: (0, 0),
+            upload: None,
             imitation: Some((imitating.how, answered)),
             reached: None,
             flow: FlowFacts {
