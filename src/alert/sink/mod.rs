@@ -395,7 +395,7 @@ mod tests {
         let syslog = "kind = 'syslog'\naddress = 'siem:514'\n";
         told(&format!("{syslog}transport = 'fax'"), "use one of: tcp, tls, udp");
         told(&format!("{syslog}transport = 'tls'\nca_file = '/none'"), "saastap.toml:6: /none");
-        told(&format!("{syslog}format = 'ecs'\nmax_octets = 4000"), "from 4352 to");
+        told(&format!("{syslog}format = 'ecs'\nmax_octets = 4000"), "from 4608 to");
         let udp = read(&sink(&format!("{syslog}transport = 'udp'"))).unwrap();
         assert!(udp[0].note.unwrap().contains("lost"));
         told(&format!("{syslog}transport = 'udp'\nack_seconds = 1"), "unknown key `ack_seconds`");
