@@ -14,9 +14,9 @@ pub(super) fn forget(
     }
     for id in ids {
         rows += transaction.execute("DELETE FROM usage WHERE client = ?1", [id])?;
-        // A case about a server has its id at the end of the key; where addresses are shown, flows have them with a port.
+        // A case about one server or client has its id at the end of the key; where addresses are shown, flows have a port too.
         rows += transaction.execute(
-            "DELETE FROM window WHERE substr(key, -length(?1) - 1) = '@' || ?1 \
+            "DELETE FROM window WHERE substr(key, -length(?1) - 1) IN ('@' || ?1, '#' || ?1) \
              OR instr(value, '\"' || ?1 || ':') > 0 OR instr(value, '\"[' || ?1 || ']:') > 0",
             [id],
         )?;
@@ -73,6 +73,7 @@ mod tests {
                 window("case/listed", r#"{"listed":["10.0.0.1","10.0.0.12"]}"#),
                 window("case/flow", r#"{"client":"10.0.0.1:4000"}"#),
                 window("case/[]@10.0.0.1", "{}"),
+                window("case/[]#10.0.0.1", "{}"),
                 window("case/[]@110.0.0.1", "{}"),
             ],
             letters: vec![
@@ -82,7 +83,7 @@ mod tests {
             ..Batch::default()
         };
         store.commit(&[batch]).unwrap();
-        assert_eq!(store.forget(&["10.0.0.1".into()], &[]).unwrap(), 5);
+        assert_eq!(store.forget(&["10.0.0.1".into()], &[]).unwrap(), 6);
         let usages = store.usages().unwrap();
         assert_eq!(usages.len(), 1);
         assert_eq!(usages[0].0.client, "10.0.0.12");
