@@ -12,7 +12,8 @@ use saastap::count::{Cells, Kind};
 use saastap::export::usage::Addition;
 use saastap::export::web::{CandidateRow, InsideServers, VisibilityRow};
 use saastap::export::{
-    Coverage, Face, FindingRow, HealthRow, Metrics, Provider, Sample, Site, UsageRow, metrics, web,
+    Coverage, Face, FindingRow, HealthRow, Metrics, Provider, Sample, Site, SuppressedRow,
+    UsageRow, metrics, web,
 };
 use saastap::time::Time;
 use saastap::usage::{Share, Visibility};
@@ -50,6 +51,19 @@ impl Face for Pipeline {
     fn candidate_rows(&self) -> Vec<CandidateRow> {
         let share = Share { flows: 2, bytes: 20 };
         vec![CandidateRow { domain: "unclaimed.example".into(), share, excess: 0 }]
+    }
+    fn suppressed_rows(&self) -> Vec<SuppressedRow> {
+        let row = |client: &str| SuppressedRow {
+            finding: "first_seen".into(),
+            vendor: "zendesk".into(),
+            tenant: None,
+            group: "support".into(),
+            client: client.into(),
+            role: "either".into(),
+            at: Time::from_secs(1_795_000_000),
+            reason: "learning until 2026-12-01T00:00:00Z".into(),
+        };
+        vec![row("c-1"), row("c-2")]
     }
     fn inside_servers(&self) -> InsideServers {
         InsideServers::default()

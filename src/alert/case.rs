@@ -18,6 +18,8 @@ use super::finding::{
     EXCEPTION_EXPIRED, EXPOSED_ON_PREMISE, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, Life,
     OFF_HOURS, REMOTE_SESSION, Sighting, UNSANCTIONED_TENANT, UPLOAD_SPIKE,
 };
+use super::reason::Reason;
+use super::suppressed::Suppressed;
 use super::upload::{Full, Uploads};
 use crate::count;
 use crate::time::Time;
@@ -79,6 +81,7 @@ pub struct Cases {
     changed: Vec<Row>,
     clients: usize,
     looked: Time,
+    suppressed: Arc<Suppressed>,
 }
 
 impl Cases {
@@ -96,6 +99,7 @@ impl Cases {
             changed: Vec::new(),
             clients: 0,
             looked: Time::ZERO,
+            suppressed: Arc::new(Suppressed::new(Suppressed::MOST)),
         }
     }
 
@@ -118,6 +122,16 @@ impl Cases {
         &self.sensor
     }
 
+    /// What was kept back, and why; shared with whoever shows it.
+    pub const fn suppressed(&self) -> &Arc<Suppressed> {
+        &self.suppressed
+    }
+
+    /// Notes a contact that is hardly certain, and raises nothing.
+    pub fn see_hint(&self, seen: &Sighting<'_>) {
+        self.suppressed.hint(seen);
+    }
+
     /// Judges one contact.
     pub fn see(&mut self, seen: &Sighting<'_>, raised: &mut Vec<Raised>) {
         let upload = self.uploads.add(seen, &self.options).unwrap_or_else(|Full| {
@@ -130,7 +144,7 @@ impl Cases {
             self.learn(seen);
         }
         // Of findings that live as cases the first row wins, for this contact and while its case is open.
-        let mut competed = false;
+        let mut competed: Option<&'static str> = None;
         for finding in FINDINGS {
             match (finding.life, (finding.condition)(seen)) {
                 (Life::Once, Some(threshold)) if finding.id == FIRST_SEEN => {
@@ -140,14 +154,20 @@ impl Cases {
                 (Life::Apart, Some(threshold)) => {
                     self.see_case(finding, CaseKey::of(finding, seen), threshold, seen, raised);
                 }
-                (Life::Competes, told) if !competed => {
+                (Life::Competes, told) if competed.is_none() => {
                     let key = CaseKey::of(finding, seen);
-                    competed = told.is_some() || self.cases.contains_key(&key);
                     if let Some(threshold) = told {
+                        competed = Some(finding.id);
                         self.see_case(finding, key, threshold, seen, raised);
+                    } else {
+                        competed = self.cases.contains_key(&key).then_some(finding.id);
+                        self.suppressed.judge(finding, seen, None);
                     }
                 }
-                _ => {}
+                _ => {
+                    let other = competed.map(|finding| Reason::Other { finding });
+                    self.suppressed.judge(finding, seen, other);
+                }
             }
         }
     }
@@ -278,6 +298,7 @@ impl Cases {
         if !self.cases.contains_key(&key) {
             if self.cases.len() >= self.options.max_cases {
                 self.cells.add(Counter::CaseOverflow, 1);
+                self.suppressed.note(finding, seen, Reason::Full);
                 return;
             }
             self.cases.insert(key.clone(), Case::open(&key, threshold, seen));
@@ -295,7 +316,10 @@ impl Cases {
         {
             debug_assert_eq!(finding.id, key.finding);
             self.pending.insert(out.event.id, Pending::Case { key, action, at: seen.at });
+            self.suppressed.raised(finding, seen);
             raised.push(out);
+        } else if let Some(reason) = case.quiet(seen.at, window) {
+            self.suppressed.note(finding, seen, reason);
         }
     }
 
@@ -319,10 +343,12 @@ impl Cases {
             Id::of(&[finding.id, &key.group, &key.vendor, marker, tenant, owner, reason, expires]);
         let event_id = Id::of(&[&uid.to_string(), Action::Create.name(), "0"]);
         if self.told.contains(&uid) || self.pending.contains_key(&event_id) {
+            self.suppressed.note(finding, seen, Reason::ToldOnce);
             return;
         }
         if self.told.len() >= self.options.max_cases {
             self.cells.add(Counter::CaseOverflow, 1);
+            self.suppressed.note(finding, seen, Reason::Full);
             return;
         }
         let mut case = Case::open(&key, threshold, seen);
@@ -332,6 +358,7 @@ impl Cases {
         let id = uid.to_string();
         out.row = Row { key: format!("{TOLD}{id}"), value: Some(id) };
         self.pending.insert(event_id, Pending::Once { uid, finding: finding.id });
+        self.suppressed.raised(finding, seen);
         raised.push(out);
     }
 
@@ -344,10 +371,15 @@ impl Cases {
     ) {
         let [organisation, group] = known_of(seen);
         if self.known.contains(&group) {
+            let learned = self.begin(seen.at).plus(self.learning());
+            let learning = seen.at < learned;
+            let reason = if learning { Reason::Learning { until: learned } } else { Reason::Known };
+            self.suppressed.note(finding, seen, reason);
             return;
         }
         if self.known.len() >= self.options.max_cases {
             self.cells.add(Counter::CaseOverflow, 1);
+            self.suppressed.note(finding, seen, Reason::Full);
             return;
         }
         // One event tells both: new to the organisation is new to the group as well. Another group's event that is on its
@@ -372,6 +404,7 @@ impl Cases {
         }
         out.row = group.row();
         self.pending.insert(event_id, Pending::FirstSight { known: [organisation, group] });
+        self.suppressed.raised(finding, seen);
         raised.push(out);
     }
 

@@ -238,19 +238,19 @@ impl Sighting<'_> {
 
     /// Remote assistance that is judged by its first contact, and not by how much it is used: a name that other services
     /// share never decides alone, and what administrators use in every network only where it crosses the border.
-    fn does_not_wait(&self) -> bool {
+    pub(super) fn does_not_wait(&self) -> bool {
         let ordinary = self.vendor.ordinary_inside && self.inside;
         self.remote_assistance() && !self.ambiguous && !ordinary
     }
 
     /// What administrators use in every network, within ours and not forbidden.
-    fn ordinary(&self) -> bool {
+    pub(super) fn ordinary(&self) -> bool {
         self.vendor.ordinary_inside && self.inside && self.decision.state != State::Unsanctioned
     }
 
     /// Agents work there: the console itself, an agent companion, or a name that is ambiguous and became a use all the same,
     /// which only a companion or the long rule can bring about.
-    fn worked_in(&self) -> bool {
+    pub(super) fn worked_in(&self) -> bool {
         self.standing.engagement == Engagement::Use
             && (self.key.role == Role::Console
                 || self.agent
@@ -258,14 +258,14 @@ impl Sighting<'_> {
     }
 
     /// A foreign tenant met as its customers meet it: a supplier's help centre.
-    fn supplier(&self) -> bool {
+    pub(super) fn supplier(&self) -> bool {
         self.relation == Relation::Foreign
             && matches!(self.key.role, Role::Portal | Role::Either)
             && !self.worked_in()
     }
 
     /// Roles that say nothing of who works where, and never raise.
-    const fn bystander(&self) -> bool {
+    pub(super) const fn bystander(&self) -> bool {
         matches!(
             self.key.role,
             Role::Widget | Role::Cdn | Role::Telemetry | Role::Marketing | Role::Platform
@@ -394,6 +394,7 @@ pub(super) mod tests {
     use crate::signature::{Deployment, TenantVisibility};
 
     /// A sighting that its test changes at will.
+    #[derive(Debug)]
     pub(crate) struct Sample {
         pub at: Time,
         pub key: Key,

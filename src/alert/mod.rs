@@ -6,8 +6,10 @@ pub mod event;
 pub mod finding;
 pub mod format;
 pub mod outbox;
+mod reason;
 mod session;
 pub mod sink;
+pub mod suppressed;
 mod upload;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,9 @@ pub use case::{Cases, Counter, LEFT, Raised, Row};
 pub use event::{Event, Sensor};
 pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
 pub use outbox::{Outbox, SinkStats, audit_letters};
+pub use reason::{Reason, Shallow};
 pub use session::Session;
+pub use suppressed::{Contact, Kept, Suppressed};
 pub use upload::Upload;
 
 /// `[alert]` of the configuration.
@@ -65,5 +69,6 @@ impl Options {
         (self.max_cases as u64) * (8_192 + 256 + upload::USUAL_MEMORY)
             + (self.max_clients as u64) * 18
             + upload::SENDERS_MEMORY
+            + Suppressed::MEMORY
     }
 }

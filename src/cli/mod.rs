@@ -14,6 +14,7 @@ mod reveal;
 mod run;
 mod tables;
 mod trace;
+mod why_not;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Case(case::Args),
+    WhyNot(why_not::Args),
     Catalog(catalog::Args),
     Policy(policy::Args),
     Classify(classify::Args),
@@ -118,6 +120,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Some(id) => flow::run(id, &args.captures(), config()?, args.json),
             None => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
         },
+        Command::WhyNot(args) => why_not::run(&args, config()?),
         Command::Case(args) => case::run(&args, &config()?),
         Command::Catalog(args) => catalog::run(&args, &config()?),
         Command::Classify(args) => classify::run(&args, &Rules::load(&config()?)?.catalog),

@@ -12,4 +12,4 @@ pub mod web;
 pub use metrics::{Metrics, Provider, Sample};
 pub use sinks::Sinks;
 pub use usage::UsageMetrics;
-pub use web::{Coverage, Face, FindingRow, HealthRow, Site, UsageRow};
+pub use web::{Coverage, Face, FindingRow, HealthRow, Site, SuppressedRow, UsageRow};

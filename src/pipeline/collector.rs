@@ -664,6 +664,8 @@ impl Collector {
         };
         if !contact.is_hint() {
             self.cases.see(&sighting, &mut self.raised);
+        } else {
+            self.cases.see_hint(&sighting);
         }
     }
 }

@@ -21,6 +21,7 @@ mod rules;
 mod shard;
 mod table;
 mod update;
+mod why;
 mod worker;
 
 pub use collector::Collector;
@@ -31,3 +32,4 @@ pub use offline::{Outcome, collector, read_files};
 pub use record::{FlowLine, write_ascii};
 pub use rules::{InForce, Rules};
 pub use table::usage_rows;
+pub use why::suppressed_rows;

@@ -85,6 +85,8 @@ pub fn collector(
     metrics.register(premises.cells().clone());
     let never = Cells::<NeverCounter>::new();
     metrics.register(never.clone());
+    let cases = Cases::new(config.alert.clone(), sensor, cells);
+    metrics.register(cases.suppressed().cells().clone());
     Ok(Collector::new(Parts {
         rules,
         identity,
@@ -92,7 +94,7 @@ pub fn collector(
         remembered,
         inventory,
         metrics: metrics.usage().clone(),
-        cases: Cases::new(config.alert.clone(), sensor, cells),
+        cases,
         premises,
         never,
         workers: config.sensor.workers,

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::sensor::{Office, POLICY, Sensor};
 use super::wire::Wire;
@@ -41,6 +41,14 @@ fn a_case_is_acknowledged_while_the_daemon_runs_and_while_it_does_not() {
     let list = text(&case(&office, &["list"]).stdout);
     assert!(list.contains(&uid[..8]) && list.contains("anydesk") && list.contains("2099-04-01"));
     assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
+    let kept = || {
+        let rows = sensor.json("/api/v1/suppressed?vendor=anydesk&finding=unsanctioned_use");
+        rows["suppressed"][0]["reason"].as_str().unwrap_or_default().to_owned()
+    };
+    wire.sender().play("anydesk-session", 50);
+    let quiet = "acknowledged by ada until 2099-04-01T00:00:00Z";
+    sensor.until("the contact is kept back for it", |_| kept() == quiet);
+    assert_eq!(sensor.json("/api/v1/suppressed?vendor=zendesk")["suppressed"], json!([]));
     sensor.stop();
 
     // Nobody runs: what is left now is taken over by the next start, and that of before is not told again.

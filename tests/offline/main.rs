@@ -24,3 +24,4 @@ mod policy;
 mod premises;
 mod program;
 mod streams;
+mod why_not;

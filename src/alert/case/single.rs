@@ -14,6 +14,7 @@ use crate::alert::event::{
 use crate::alert::finding::{
     EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Life, Sighting, UPLOAD_SPIKE, is_asked,
 };
+use crate::alert::reason::Reason;
 use crate::alert::session::Session;
 use crate::alert::upload::Upload;
 use crate::policy::{Relation, State};
@@ -213,6 +214,19 @@ impl Case {
             }
             Some(_) => None,
         }
+    }
+
+    /// Why it says nothing of what met its condition; `None` where it is about to, or has something under way.
+    pub(super) fn quiet(&self, now: Time, window: Duration) -> Option<Reason> {
+        if self.pending.is_some() || self.due(now, window).is_some() {
+            return None;
+        }
+        let said = self.said?;
+        let known = self.acknowledged.as_ref().filter(|known| now < known.until);
+        Some(match known {
+            Some(known) => Reason::Acknowledged { owner: known.owner.clone(), until: known.until },
+            None => Reason::Told { at: said, next: said.plus(window) },
+        })
     }
 
     pub(super) fn raise(

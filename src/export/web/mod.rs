@@ -8,6 +8,7 @@ mod metrics;
 mod ready;
 mod reload;
 mod server;
+mod suppressed;
 mod usage;
 mod visibility;
 
@@ -74,6 +75,8 @@ pub trait Face: Send + Sync {
     fn inside_servers(&self) -> InsideServers;
     /// Newest first.
     fn findings(&self) -> Vec<FindingRow>;
+    /// What kept findings back; by vendor, tenant, group and client.
+    fn suppressed_rows(&self) -> Vec<SuppressedRow>;
     fn health(&self) -> Vec<HealthRow>;
 }
 
@@ -199,6 +202,20 @@ pub struct FindingRow {
     pub summary: String,
 }
 
+/// Why a finding was not raised for a contact, by its last sighting.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SuppressedRow {
+    pub finding: String,
+    pub vendor: String,
+    pub tenant: Option<String>,
+    pub group: String,
+    /// As `privacy.client` lets it be shown.
+    pub client: String,
+    pub role: String,
+    pub at: Time,
+    pub reason: String,
+}
+
 /// One line of the sensor's health: what, how much, and whether that is well.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HealthRow {
@@ -233,6 +250,7 @@ impl Site {
             .route("/api/v1/usage", get(usage::answer))
             .route("/api/v1/findings", get(findings::answer))
             .route("/api/v1/visibility", get(visibility::answer))
+            .route("/api/v1/suppressed", get(suppressed::answer))
             .layer(axum::middleware::from_fn_with_state(Arc::clone(self), guard::guarded))
             .with_state(Arc::clone(self))
     }

@@ -5,20 +5,22 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::alert::Event;
 use crate::alert::event::{Audit, What};
 use crate::alert::sink::Configured;
+use crate::alert::{Event, Suppressed};
 use crate::capture::Counter;
 use crate::config::Config;
 use crate::count::Cells;
 use crate::export::Metrics;
 use crate::export::web::{
-    CandidateRow, Coverage, Face, FindingRow, HealthRow, InsideServers, UsageRow, VisibilityRow,
+    CandidateRow, Coverage, Face, FindingRow, HealthRow, InsideServers, SuppressedRow, UsageRow,
+    VisibilityRow,
 };
 use crate::identity::{self, NeverOptions};
 use crate::pipeline::collector::Collector;
 use crate::pipeline::rules::{InForce, Rules};
 use crate::pipeline::table::usage_rows;
+use crate::pipeline::why::suppressed_rows;
 use crate::policy::OwnOptions;
 use crate::signature;
 use crate::usage::Inventory;
@@ -29,6 +31,7 @@ pub struct Desk {
     in_force: Arc<InForce>,
     metrics: Arc<Metrics>,
     inventory: Arc<Inventory>,
+    suppressed: Arc<Suppressed>,
     /// The tables that a reload leaves alone, as they were at the start.
     fixed: String,
     capturing: AtomicBool,
@@ -61,6 +64,7 @@ impl Desk {
         in_force: Arc<InForce>,
         metrics: Arc<Metrics>,
         inventory: Arc<Inventory>,
+        suppressed: Arc<Suppressed>,
         config: &Config,
     ) -> Self {
         Self {
@@ -69,6 +73,7 @@ impl Desk {
             in_force,
             metrics,
             inventory,
+            suppressed,
             capturing: AtomicBool::new(false),
             reloading: Mutex::default(),
             shown: Mutex::default(),
@@ -216,6 +221,10 @@ impl Face for Desk {
 
     fn findings(&self) -> Vec<FindingRow> {
         self.shown().findings.iter().cloned().collect()
+    }
+
+    fn suppressed_rows(&self) -> Vec<SuppressedRow> {
+        suppressed_rows(&self.suppressed, &self.inventory)
     }
 
     fn health(&self) -> Vec<HealthRow> {

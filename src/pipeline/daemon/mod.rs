@@ -149,6 +149,7 @@ impl Daemon {
             in_force,
             metrics.clone(),
             collector.inventory.clone(),
+            collector.cases.suppressed().clone(),
             &config,
         ));
         metrics.reloaded(true);
