@@ -61,6 +61,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ipnet", &["flow", "signature", "identity", "policy", "config"]),
     ("jiff", &["time"]),
     ("memchr", &[]),
+    ("num-traits", &[]),
     ("pcap", &["capture"]),
     ("prometheus", &["export"]),
     ("psl", &["signature"]),
