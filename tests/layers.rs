@@ -61,7 +61,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ipnet", &["flow", "signature", "identity", "policy", "config"]),
     ("jiff", &["time"]),
     ("memchr", &[]),
-    ("num-traits", &[]),
+    ("num_traits", &[]),
     ("pcap", &["capture"]),
     ("prometheus", &["export"]),
     ("psl", &["signature"]),
