@@ -139,7 +139,7 @@ fn the_rules_bite() {
         ("time.rs", "use crate::{count};", "time names count"),
         ("signature/mod.rs", "use crate::policy::Policy;", "signature names policy"),
         ("signature/mod.rs", "use tokio::net::TcpStream;", "signature uses tokio"),
-        ("policy/mod.rs", "fn f() -> ::rusqlite::Result<()> { todo!() }", "policy uses rusqlite"),
+        ("policy/mod.rs", "fn f() -> ::rusqlite::Result<()> { Ok(()) }", "policy uses rusqlite"),
         ("usage/mod.rs", "use axum as web;", "usage uses axum"),
         ("usage/mod.rs", "use prometheus;", "usage uses prometheus"),
         ("cli/run.rs", "let x = pcap::Capture::from_device(y);", "cli uses pcap"),

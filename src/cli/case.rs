@@ -109,7 +109,7 @@ impl Open {
     fn load(config: &Config) -> Result<Self, Failure> {
         let path = config.store.database();
         if !path.exists() {
-            return Err(no_store(config));
+            return Err(Failure::no_store(config));
         }
         let rows = Store::read_only(&path).and_then(|store| store.windows());
         let rows = rows.map_err(|error| not_usable(config, &error))?;
@@ -200,13 +200,6 @@ fn show(out: &mut impl Write, case: &Shown) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn no_store(config: &Config) -> Failure {
-    Failure::misuse(format!(
-        "{}: there is no store\n  mend: name the configuration of the daemon with --config; its [store] directory counts",
-        config.store.database().display()
-    ))
 }
 
 fn not_usable(config: &Config, error: &crate::store::Error) -> Failure {

@@ -30,15 +30,16 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
             args.client
         )));
     }
-    let key = load_key(&config.key_file()).map_err(Failure::misuse)?;
-    let identity = Identity::new(&config.privacy, &config.vantage, key).map_err(Failure::misuse)?;
     let mut store = Store::open_alone(&config.store.database()).map_err(|error| match error {
+        Error::Missing => Failure::no_store(config),
         Error::InUse => Failure::misuse(
             "a sensor runs on this store and would write the client again\n  \
              mend: stop it first (`systemctl stop saastap`), and start it afterwards",
         ),
-        error => Failure::from(std::io::Error::other(error.to_string())),
+        error => other(error),
     })?;
+    let key = load_key(&config.key_file()).map_err(Failure::misuse)?;
+    let identity = Identity::new(&config.privacy, &config.vantage, key).map_err(Failure::misuse)?;
 
     let mut ids = BTreeSet::from([args.client.clone()]);
     ids.extend(address.into_iter().flat_map(|address| identity.ids_of(address, None)));

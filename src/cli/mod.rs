@@ -157,6 +157,14 @@ impl Failure {
     fn misuse(words: impl Into<String>) -> Self {
         Self { words: words.into(), misuse: true, closed_pipe: false }
     }
+
+    /// Where the store of a sensor is asked for, and none ever ran with this configuration.
+    fn no_store(config: &Config) -> Self {
+        Self::misuse(format!(
+            "{}: there is no store\n  mend: name the configuration of the daemon with --config; its [store] directory counts",
+            config.store.database().display()
+        ))
+    }
 }
 
 impl From<Faults> for Failure {

@@ -1,37 +1,35 @@
 //! The collector: takes the updates of all workers in one order, names the vendor, applies policy, counts usage and raises
 //! findings. Plain maps and no I/O; it alone writes what crosses flows.
 
+mod contact;
 mod imitation;
+mod learn;
 mod unnamed;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::imitation::Honest;
-use super::claim;
 use super::coverage::Seen;
-use super::domain_records::{DNS_RECORD, vendors_of_own};
 use super::judge::{Judged, judge};
 use super::name::Name;
 use super::premises::{Premises, declared, name_of};
 use super::record::{Contact, FlowLine, Record};
 use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
-use crate::alert::{Cases, FlowFacts, Raised, Sighting};
+use crate::alert::{Cases, Raised};
 use crate::count::Cells;
 use crate::decode::{Endpoint, Transport};
+use crate::export::UsageMetrics;
 use crate::export::web::InsideServers;
-use crate::export::{UsageMetrics, usage as exported};
 use crate::flow::{self, Delta, Ends};
 use crate::identity::names::{self, Names};
 use crate::identity::remembered::{Place, Remembered};
-use crate::identity::{CanaryRow, ClientKind, Ech, Identity, Privacy, VantageKind, community_id};
-use crate::policy::{self, NeverCounter};
-use crate::signature::{Confidence, Deployment, Role, Verdict};
-use crate::sniff::{ClientHello, DnsMessage, EchOffer, Evidence};
+use crate::identity::{CanaryRow, ClientKind, Ech, Identity, Privacy, VantageKind};
+use crate::policy::NeverCounter;
+use crate::signature::{Confidence, Verdict};
 use crate::time::Time;
-use crate::usage::{Activity, Addition, Inventory, Key, Visibility};
+use crate::usage::{Inventory, Visibility};
 
 pub struct Collector {
     rules: Arc<InForce>,
@@ -58,12 +56,6 @@ pub struct Collector {
 
 /// A flow that lives is first told so long after it began, at most: names that ran out since then were good.
 const FIRST_REPORT: Duration = Duration::from_secs(10);
-
-/// What events show of a name that is an address, where privacy lets none pass.
-const ADDRESS: &str = "address";
-
-/// Servers of DHCP for IPv4 and IPv6.
-const DHCP_PORTS: [u16; 2] = [67, 547];
 
 /// What the collector is made of.
 pub struct Parts {
@@ -234,104 +226,6 @@ impl Collector {
         }
     }
 
-    fn learn(&mut self, record: &mut Record, ends: Ends, evidence: Evidence, at: Time) {
-        record.ends = ends;
-        if let Evidence::Dns(message) = &evidence {
-            let never = &self.now_in_force.never;
-            if record.never || message.questions().any(|(name, _)| never.has_name(name)) {
-                // A resolver's flow carries the questions of many: only this one is passed over.
-                record.learn(evidence, false);
-                return;
-            }
-            let declared = self.vantage(ends.client) == Some(VantageKind::Resolver);
-            self.names.learn(ends.client, ends.server, declared, message, at);
-            self.learn_records(message, at);
-            self.identity.fronts.learn(message, at);
-            self.asked_for_imitations(ends, message, at);
-            self.identity.canaries.learn(message);
-        }
-        // Between any other ports it is somebody's test of a server.
-        if let Evidence::Dhcp(message) = &evidence
-            && !message.addresses.iter().any(|(ip, _)| self.now_in_force.never.has_address(*ip))
-            && [ends.client.port, ends.server.port].iter().any(|port| DHCP_PORTS.contains(port))
-        {
-            self.identity.leases.learn(message, at);
-        }
-        let port = ends.server.port;
-        let claims = claim::claims(&self.now_in_force.catalog, &evidence, port);
-        if let Evidence::Tls(hello) = &evidence {
-            self.judge_ech(record, hello, at);
-        }
-        let names = record.learn(evidence, self.keep_lines);
-        if record.has_full_part() && !record.never {
-            self.lines.push(record.line(at, None));
-        }
-        for name in names {
-            match claim::verdict(&self.now_in_force.catalog, &name, port) {
-                Some(verdict) => self.claimed(record, ends, name, verdict, at),
-                None => self.name(record, ends, name, at),
-            }
-        }
-        for (name, verdict) in claims {
-            record.name(name.via, &name.name, self.keep_lines);
-            self.claimed(record, ends, name, Some(verdict), at);
-        }
-    }
-
-    /// Whether the name in a hello is the one that is meant. A public name is nobody's evidence.
-    fn judge_ech(&self, record: &mut Record, hello: &ClientHello, at: Time) {
-        let Some(offer) = hello.ech.as_deref() else {
-            record.ech = Ech::None;
-            return;
-        };
-        let sni = hello.sni.as_deref();
-        let (client, server) = (record.ends.client.ip.ip(), record.ends.server.ip.ip());
-        let asked = sni.is_some_and(|sni| {
-            let led = self.names.of_flow(client, server, at);
-            led.is_some_and(|led| led.names.iter().any(|one| one.name.eq_ignore_ascii_case(sni)))
-        });
-        let before = record.ech_before.as_ref();
-        record.ech = self.identity.fronts.judge(offer, before, sni, asked, at);
-        if let EchOffer::Outer(outer) = offer {
-            record.ech_before = Some(*outer);
-        }
-    }
-
-    /// Vendors that the records of our own domains name are used by us, whoever asked: a usage without a client, which counts
-    /// in no metric and raises nothing.
-    fn learn_records(&self, message: &DnsMessage, at: Time) {
-        for (domain, verdict) in vendors_of_own(&self.now_in_force, message) {
-            if self.now_in_force.never.has_vendor(&verdict.vendor.id) {
-                continue;
-            }
-            let key = Key {
-                group: DNS_RECORD.into(),
-                client: domain,
-                vendor: verdict.vendor.id.clone(),
-                tenant: None,
-                role: Role::Mail,
-            };
-            self.inventory.record(
-                key,
-                &Addition {
-                    at,
-                    client_kind: ClientKind::Shared,
-                    ambiguous: true,
-                    agent: false,
-                    deployment: verdict.vendor.deployment,
-                    flows: 0,
-                    sessions: 0,
-                    sent: 0,
-                    received: 0,
-                    minute: at.minute(),
-                    minute_payload: 0,
-                    minute_bursts: 0,
-                    quiet: 0,
-                },
-            );
-        }
-    }
-
     /// A flow has got a name: it decides whose the flow is, unless a better one has decided already.
     fn name(&mut self, record: &mut Record, ends: Ends, name: Name, at: Time) {
         if record.contact.as_ref().is_some_and(|c| c.name == name) {
@@ -491,53 +385,6 @@ impl Collector {
         }
     }
 
-    /// Who asked for a vendor's name, and what policy says.
-    fn contact(&self, name: &Name, judged: Judged, ends: Ends, at: Time) -> Contact {
-        let rules = &self.now_in_force;
-        let deployment = self.premises.deployment(rules, &judged, name, ends);
-        let reached = (deployment == Deployment::OnPremise && self.premises.comes_in(ends))
-            .then(|| self.identity.client(ends.server.ip.ip(), ClientKind::Host).id);
-        let Judged { verdict, relation, chain } = judged;
-        let address = ends.client.ip.ip();
-        let lease = self.identity.leases.at(address, at);
-        let (mac, host) = (lease.and_then(|l| l.mac), lease.and_then(|l| l.name.as_deref()));
-        let group = rules.policy.group(policy::Who { address, mac, host });
-        let decision = rules.policy.decide(&policy::Contact {
-            vendor: &verdict.vendor,
-            tenant: verdict.tenant.as_deref(),
-            role: verdict.role,
-            relation,
-            deployment,
-            group: &group.name,
-            at,
-        });
-        let client = self.identity.machine(address, group.kind, lease);
-        let key = Key {
-            group: group.name.clone(),
-            client: client.id,
-            vendor: verdict.vendor.id.clone(),
-            tenant: verdict.tenant.clone(),
-            role: verdict.role,
-        };
-        Contact {
-            name: name.clone(),
-            relation,
-            deployment,
-            reached,
-            key,
-            client_kind: client.kind,
-            decision,
-            verdict,
-            chain,
-            start: at,
-            counted: false,
-            session_counted: false,
-            inside: [ends.client, ends.server]
-                .iter()
-                .all(|end| self.flow_options.is_local(end.ip.ip())),
-        }
-    }
-
     /// Why a flow counts in visibility but not in usage: a scanner's, a guest's, or the outer leg of a proxy or NAT. What comes
     /// in to a NAT is seen again behind it; what comes in to a proxy is the inner leg.
     fn left_out(&self, ends: Ends) -> Option<Visibility> {
@@ -572,101 +419,6 @@ impl Collector {
 
     fn vantage(&self, end: Endpoint) -> Option<VantageKind> {
         self.identity.vantage(end.ip.ip())
-    }
-
-    /// Adds a report of a flow to the usage it belongs to, and asks whether there is something to say about it.
-    fn use_contact(&mut self, record: &mut Record, delta: &Delta, at: Time) {
-        let rules = self.now_in_force.clone();
-        let ends = record.ends;
-        let (activity, octets) = (record.activity(), record.octets_each_way());
-        let Some(contact) = record.contact.as_mut() else { return };
-        let verdict = &contact.verdict;
-        contact.decision = rules.policy.decide(&policy::Contact {
-            vendor: &verdict.vendor,
-            tenant: verdict.tenant.as_deref(),
-            role: verdict.role,
-            relation: contact.relation,
-            deployment: contact.deployment,
-            group: &contact.key.group,
-            at,
-        });
-        let flows = u64::from(!std::mem::replace(&mut contact.counted, true));
-        let is_new = activity == Some(Activity::Session)
-            && !std::mem::replace(&mut contact.session_counted, true);
-        let sessions = u64::from(is_new);
-        let standing = self.inventory.record(
-            contact.key.clone(),
-            &Addition {
-                at,
-                client_kind: contact.client_kind,
-                ambiguous: verdict.ambiguous,
-                agent: verdict.agent,
-                deployment: contact.deployment,
-                flows,
-                sessions,
-                sent: delta.sent.bytes,
-                received: delta.received.bytes,
-                minute: if delta.minute == 0 { at.minute() } else { delta.minute },
-                minute_payload: delta.minute_payload,
-                minute_bursts: delta.minute_bursts,
-                quiet: delta.quiet,
-            },
-        );
-        self.metrics.add(&exported::Addition {
-            vendor: &contact.key.vendor,
-            role: contact.key.role.name(),
-            group: &contact.key.group,
-            state: contact.decision.state.name(),
-            deployment: contact.deployment.name(),
-            client: &contact.key.client,
-            flows,
-            sent: delta.sent.bytes,
-            received: delta.received.bytes,
-            at,
-        });
-        let session = (activity == Some(Activity::Session))
-            .then(|| self.premises.session(contact, ends, octets));
-        let plain = self.identity.privacy() == Privacy::Address;
-        let end = |end: Endpoint| plain.then(|| SocketAddr::new(end.ip.ip(), end.port));
-        let community = plain.then(|| community_id(ends.client, ends.server, ends.transport));
-        let sighting = Sighting {
-            at,
-            key: &contact.key,
-            client_kind: contact.client_kind,
-            vendor: &verdict.vendor,
-            relation: contact.relation,
-            decision: &contact.decision,
-            vendor_has_own: rules.policy.has_own(&verdict.vendor.id),
-            standing: &standing,
-            ambiguous: verdict.ambiguous,
-            agent: verdict.agent,
-            inside: contact.inside,
-            reached: contact.reached.as_ref(),
-            activity,
-            session,
-            added: (delta.sent.bytes, delta.received.bytes),
-            upload: None,
-            imitation: None,
-            flow: FlowFacts {
-                start: contact.start,
-                // Of a server that was asked for by its address.
-                name: if plain || !contact.name.is_address() {
-                    &contact.name.name
-                } else {
-                    ADDRESS
-                },
-                via: contact.name.via.name(),
-                transport: ends.transport.name(),
-                client: end(ends.client),
-                server: end(ends.server),
-                community_id: community.as_deref(),
-            },
-        };
-        if !contact.is_hint() {
-            self.cases.see(&sighting, &mut self.raised);
-        } else {
-            self.cases.see_hint(&sighting);
-        }
     }
 }
 

@@ -89,6 +89,8 @@ pub struct Contact {
     pub session_counted: bool,
     /// Both ends lie in networks of ours.
     pub inside: bool,
+    /// Where privacy lets it pass.
+    pub community_id: Option<String>,
 }
 
 /// A contact with a name that imitates the vendor, and how.

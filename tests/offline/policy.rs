@@ -85,11 +85,7 @@ fn what_is_asked_wrongly_is_told() {
     let never_ran = ["--config", file.to_str().unwrap(), "policy", "diff", DEMO, "--on-state"];
     let ran = saastap(&never_ran);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert!(
-        ran.err.contains("mend: name the configuration of a sensor that has run"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("mend: name the configuration of the daemon"), "{}", ran.err);
     assert!(!folder.path().join("saastap.db").exists(), "nothing is made");
     refused(&["diff", DEMO], "--on");
 }

@@ -9,6 +9,7 @@ use hyper::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::batch::Batch;
 use super::http::{Client, Verdict, content_type};
 use super::secret::Secret;
 use super::{Built, Envelope, Fields, Kind, Sink, Soon, Written};
@@ -46,7 +47,7 @@ fn build(fields: &mut Fields<'_>, _: &'static Format) -> Result<Built, Fault> {
     let token = Secret::read_key(fields, "token_file", "token_env")?;
     let clear = token.is_some() && !client.is_secure();
     let note = clear.then_some("its token goes over the network in clear text; use https");
-    let sink = Alerts { client, token, resolved: Vec::new(), singly: 0 };
+    let sink = Alerts { client, token, resolved: Vec::new(), batch: Batch::default() };
     Ok(Built { note, standing: true, ..Built::new(Box::new(Rendered), Box::new(sink)) })
 }
 
@@ -150,14 +151,13 @@ struct Alerts {
     token: Option<Secret>,
     /// Ended alerts as they were sent, and until when they are sent again.
     resolved: Vec<(Value, Instant)>,
-    /// So many messages are sent one by one, because one among them was refused.
-    singly: usize,
+    batch: Batch,
 }
 
 impl Sink for Alerts {
     fn write<'a>(&'a mut self, letters: &'a [Stored]) -> Soon<'a, io::Result<Written>> {
         Box::pin(async move {
-            let count = if self.singly > 0 { 1 } else { letters.len() };
+            let count = self.batch.most(letters.len());
             let now = now();
             let payloads = letters.iter().take(count).map(|letter| &*letter.payload);
             let alerts: Vec<(Value, bool)> = payloads.filter_map(|p| alert(p, now)).collect();
@@ -165,20 +165,12 @@ impl Sink for Alerts {
             let reply = self.send(body).await?;
             match reply.verdict() {
                 Verdict::Taken => {
-                    self.singly = self.singly.saturating_sub(count);
                     let until = Instant::now() + RESOLVED;
                     let ended = alerts.into_iter().filter(|(_, ended)| *ended);
                     self.resolved.extend(ended.map(|(alert, _)| (alert, until)));
-                    Ok(Written::Taken(count))
+                    Ok(self.batch.taken(count))
                 }
-                Verdict::Refused if count > 1 => {
-                    self.singly = count;
-                    Ok(Written::Taken(0))
-                }
-                Verdict::Refused => {
-                    self.singly = self.singly.saturating_sub(1);
-                    Ok(Written::Refused(1, reply.told()))
-                }
+                Verdict::Refused => Ok(self.batch.refused(count, reply.told())),
                 Verdict::Again => Err(reply.error()),
             }
         })

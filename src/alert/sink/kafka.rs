@@ -14,6 +14,7 @@ use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::Record;
 use tokio_rustls::rustls::ClientConfig;
 
+use super::batch::Batch;
 use super::connection::tls_config;
 use super::{Built, Envelope, Fields, Kind, Sink, Soon, Written};
 use crate::alert::event::{Event, What};
@@ -40,7 +41,14 @@ fn build(fields: &mut Fields<'_>, format: &'static Format) -> Result<Built, Faul
     } else {
         None
     };
-    let sink = Cluster { brokers, topic, tls, media: format.media, partitions: None, singly: 0 };
+    let sink = Cluster {
+        brokers,
+        topic,
+        tls,
+        media: format.media,
+        partitions: None,
+        batch: Batch::default(),
+    };
     Ok(Built::new(Box::new(Keyed { by_flow }), Box::new(sink)))
 }
 
@@ -82,8 +90,7 @@ struct Cluster {
     media: &'static str,
     /// In the order of their numbers; `None` before the cluster was asked, and after it failed.
     partitions: Option<(Client, Vec<Arc<PartitionClient>>)>,
-    /// So many messages are sent one by one, because one among them was refused.
-    singly: usize,
+    batch: Batch,
 }
 
 impl Sink for Cluster {
@@ -93,7 +100,7 @@ impl Sink for Cluster {
                 Some(known) => known,
                 None => in_time(self.open()).await?,
             };
-            let count = if self.singly > 0 { 1 } else { letters.len() };
+            let count = self.batch.most(letters.len());
             let mut batches: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
             for letter in letters.iter().take(count) {
                 let (key, value) = parts(&letter.payload).unwrap_or((&[], &letter.payload));
@@ -109,19 +116,13 @@ impl Sink for Cluster {
                     Ok(_) => {}
                     Err(error) if is_refusal(&error) => {
                         self.partitions = Some((client, partitions));
-                        if count > 1 {
-                            self.singly = count;
-                            return Ok(Written::Taken(0));
-                        }
-                        self.singly = self.singly.saturating_sub(1);
-                        return Ok(Written::Refused(1, error.to_string()));
+                        return Ok(self.batch.refused(count, error.to_string()));
                     }
                     Err(error) => return Err(io::Error::other(error)),
                 }
             }
             self.partitions = Some((client, partitions));
-            self.singly = self.singly.saturating_sub(count);
-            Ok(Written::Taken(count))
+            Ok(self.batch.taken(count))
         })
     }
 }

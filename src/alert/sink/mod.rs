@@ -1,6 +1,7 @@
 //! Sinks: where messages go; one file each, and the table that lists them.
 
 mod alertmanager;
+mod batch;
 mod connection;
 mod file;
 mod filter;

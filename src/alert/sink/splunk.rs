@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::batch::Batch;
 use super::http::{Client, Reply, Verdict, content_type};
 use super::secret::Secret;
 use super::{Built, Envelope, Fields, Kind, Sink, Soon, Written};
@@ -49,7 +50,12 @@ fn build(fields: &mut Fields<'_>, format: &'static Format) -> Result<Built, Faul
     let channel = channel().map_err(|error| fields.fault("kind", error.to_string(), ""))?;
     let note =
         (!client.is_secure()).then_some("its token goes over the network in clear text; use https");
-    let sink = Collector { client, token, channel: acknowledge.then_some(channel), singly: 0 };
+    let sink = Collector {
+        client,
+        token,
+        channel: acknowledge.then_some(channel),
+        batch: Batch::default(),
+    };
     Ok(Built { note, ..Built::new(Box::new(envelope), Box::new(sink)) })
 }
 
@@ -87,8 +93,7 @@ struct Collector {
     token: Secret,
     /// Where acknowledgment is asked for.
     channel: Option<String>,
-    /// So many messages are sent one by one, because one among them was refused.
-    singly: usize,
+    batch: Batch,
 }
 
 impl Sink for Collector {
@@ -96,7 +101,7 @@ impl Sink for Collector {
         Box::pin(async move {
             let mut body = Vec::new();
             let mut count = 0;
-            let most = if self.singly > 0 { 1 } else { letters.len() };
+            let most = self.batch.most(letters.len());
             for letter in letters.iter().take(most) {
                 if count > 0 && body.len() + letter.payload.len() > MAX_BODY {
                     break;
@@ -109,17 +114,9 @@ impl Sink for Collector {
             match judge(&reply) {
                 Verdict::Taken => {
                     self.acknowledged(&reply).await?;
-                    self.singly = self.singly.saturating_sub(count);
-                    Ok(Written::Taken(count))
+                    Ok(self.batch.taken(count))
                 }
-                Verdict::Refused if count > 1 => {
-                    self.singly = count;
-                    Ok(Written::Taken(0))
-                }
-                Verdict::Refused => {
-                    self.singly = self.singly.saturating_sub(1);
-                    Ok(Written::Refused(1, reply.told()))
-                }
+                Verdict::Refused => Ok(self.batch.refused(count, reply.told())),
                 Verdict::Again => Err(reply.error()),
             }
         })

@@ -106,10 +106,10 @@ fn of_captures(mut config: Config, files: &[PathBuf]) -> Result<Judged, Failure>
 fn of_state(config: &Config) -> Result<Judged, Failure> {
     let rules = Rules::load(config)?;
     let database = config.store.database();
-    let usages = kept_usages(&database).map_err(|error| {
-        let mend = "name the configuration of a sensor that has run, with --config";
-        Failure::misuse(format!("{}: {error}\n  mend: {mend}", database.display()))
-    })?;
+    if !database.exists() {
+        return Err(Failure::no_store(config));
+    }
+    let usages = kept_usages(&database).map_err(io::Error::other)?;
     let mut judged = Judged::default();
     judged.add(&usage_rows(&usages, &rules));
     Ok(judged)

@@ -7,7 +7,7 @@ use super::Collector;
 use crate::alert::{FlowFacts, Sighting};
 use crate::decode::Endpoint;
 use crate::flow::Ends;
-use crate::identity::{Privacy, community_id};
+use crate::identity::Privacy;
 use crate::pipeline::judge::{Judged, judge};
 use crate::pipeline::name::{Name, Via};
 use crate::pipeline::record::{Imitating, Record};
@@ -112,7 +112,6 @@ impl Collector {
         let contact = &imitating.contact;
         let plain = self.identity.privacy() == Privacy::Address;
         let end = |end: Endpoint| plain.then(|| SocketAddr::new(end.ip.ip(), end.port));
-        let community = plain.then(|| community_id(ends.client, ends.server, ends.transport));
         let standing = Standing {
             engagement: Engagement::Glance,
             before: None,
@@ -147,7 +146,7 @@ impl Collector {
                 transport: ends.transport.name(),
                 client: end(ends.client),
                 server: end(ends.server),
-                community_id: community.as_deref(),
+                community_id: contact.community_id.as_deref(),
             },
         };
         self.cases.see(&sighting, &mut self.raised);

@@ -10,7 +10,7 @@ use crate::flow::{End, Tally};
 use crate::pipeline::name::Via;
 use crate::pipeline::offline;
 use crate::sniff::dns::{DnsFlags, Section, rtype};
-use crate::sniff::{ClientHello, Dhcp, DhcpEvent, DnsAnswer, HttpRequest};
+use crate::sniff::{ClientHello, Dhcp, DhcpEvent, DnsAnswer, DnsMessage, Evidence, HttpRequest};
 
 /// A vendor that shows itself by a name, an address range and a fingerprint.
 const SHEET: &str = r#"id = "tool"
