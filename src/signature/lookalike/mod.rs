@@ -18,7 +18,7 @@ use super::catalog::Catalog;
 use super::check::Entry;
 use super::domain::Name;
 use super::rule::{Kind, Match};
-use super::{Vendor, domain};
+use super::{Role, Vendor, domain};
 
 /// A name that imitates, and whom.
 #[derive(Clone, Debug)]
@@ -141,7 +141,9 @@ impl Lookalikes {
             return;
         }
         let everyday = entry.everyday.iter().any(|o| **o == *word);
-        if everyday && word.len() < ORDINARY {
+        // Nobody knows a vendor by where its files lie, nor by what other products of its owner are called.
+        let unknown = matches!(rule.role, Role::Cdn | Role::Platform);
+        if unknown || (everyday && word.len() < ORDINARY) {
             self.domains.entry(registered.into()).or_insert(at);
             return;
         }
@@ -254,7 +256,19 @@ mod tests {
             1,
         );
         let livechat = sheet("livechat", "livechat.com");
+        let shared = |id: &str, domain: &str, role: &str| {
+            let role = format!("role = \"{role}\"");
+            sheet(id, domain).replacen("role = \"console\"", &role, 1).replacen(
+                "{ role = \"console\" }",
+                &format!("{{ {role} }}"),
+                1,
+            )
+        };
+        let power = shared("power", "power.com", "platform");
+        let files = shared("filewarehouse", "filewarehouse.net", "cdn");
         let texts = [
+            ("helpdesk/power.toml", &*power),
+            ("helpdesk/filewarehouse.toml", &files),
             ("helpdesk/zendesk.toml", &*zendesk),
             ("helpdesk/distantviewer.toml", &viewer),
             ("helpdesk/exchange.toml", &common),
@@ -268,6 +282,7 @@ mod tests {
         let catalog = catalog();
         for (host, vendor, how) in [
             ("zendesk.com.login.example", "zendesk", How::Domain),
+            ("power.com.login.example", "power", How::Domain),
             ("Acme.ZenDesk.com.evil.net.", "zendesk", How::Domain),
             ("zendesc.com", "zendesk", How::Typo),
             ("zednesk.net", "zendesk", How::Typo),
@@ -307,6 +322,9 @@ mod tests {
             "www.zendesk.com.cdn.cloudflare.net",
             "www.zendesk.com.mcas.ms",
             "www-zendesk-com.translate.goog",
+            "power-support.com",
+            "manpower.com",
+            "filewarehose.net",
             "exchange.org",
             "stock-exchange.com",
             "exchanges.com",
