@@ -1,6 +1,7 @@
 //! The SQLite file on disk: opens, migrates and commits; other stages give it rows.
 
 mod forget;
+mod rollup;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, params};
 
 use self::forget::forget;
+pub use self::rollup::{Rollup, RollupSum};
 pub use self::schema::Retention;
 use self::schema::{migrate, put, put_names, quarantine, release};
 pub use self::writer::{Windows, Writer};
@@ -26,6 +28,7 @@ crate::rows! {
         Commits => Counter "saastap_store_commits_total" "Transactions committed to the store.",
         Failures => Counter "saastap_store_commit_failures_total" "Transactions that the store could not commit.",
         Retired => Counter "saastap_store_retired_rows_total" "Rows deleted because they were older than [store] keeps them.",
+        Crowded => Counter "saastap_store_rollups_dropped_total" "Hourly roll-ups deleted because there were too many, though they were not too old.",
         Outbox => Gauge "saastap_outbox_messages" "Messages waiting in the outbox for all sinks.",
     }
 }
@@ -210,18 +213,22 @@ impl Store {
             "DELETE FROM outbox WHERE sink = ?1 AND created < ?2",
             params![sink, created_since],
         )?;
-        let over = transaction.execute(
-            "DELETE FROM outbox WHERE sink = ?1 AND id <= \
-             (SELECT id FROM outbox WHERE sink = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-            params![sink, keep],
-        )?;
         let depth: i64 = transaction.query_row(
             "SELECT count(*) FROM outbox WHERE sink = ?1",
             [sink],
             |row| row.get(0),
         )?;
+        let over = (depth - i64::from(keep)).max(0);
+        if over > 0 {
+            transaction.execute(
+                "DELETE FROM outbox WHERE id IN \
+                 (SELECT id FROM outbox WHERE sink = ?1 ORDER BY state DESC, id LIMIT ?2)",
+                params![sink, over],
+            )?;
+        }
         transaction.commit()?;
-        Ok(Trimmed { given_up: (old + over) as u64, depth: depth.unsigned_abs() })
+        let given_up = old as u64 + over.unsigned_abs();
+        Ok(Trimmed { given_up, depth: (depth - over).unsigned_abs() })
     }
 
     fn open_whole(path: &Path) -> Result<Self, Error> {
@@ -252,6 +259,10 @@ pub struct Batch {
     /// Key and value; no value deletes.
     pub windows: Vec<(String, Option<String>)>,
     pub usages: Vec<(UsageKey, Option<String>)>,
+    /// Rows of hours that are not told yet: the hour since the epoch, key and value; no value deletes.
+    pub hours: Vec<(u32, UsageKey, Option<String>)>,
+    /// Added to what is there of the same hour and place.
+    pub rollups: Vec<Rollup>,
     /// A message that is in the outbox already, by sink and event, is left as it is.
     pub letters: Vec<Letter>,
 }
@@ -287,6 +298,8 @@ pub struct Letter {
     pub payload: Vec<u8>,
     /// Milliseconds since the epoch by the wall clock.
     pub created: i64,
+    /// Given up before all others where too much waits for the sink.
+    pub spare: bool,
 }
 
 /// A message as the outbox holds it.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::finding::{FlowFacts, Severity};
 use super::session::Session;
+use super::summary::Summary;
 use super::upload::Upload;
 use crate::identity::ClientKind;
 use crate::policy::{Relation, State};
@@ -39,6 +40,7 @@ impl Event {
             What::Finding(report) => report.finding.id,
             What::Heartbeat { .. } => "heartbeat",
             What::Audit { .. } => "audit",
+            What::Usage(_) => "usage",
         }
     }
 
@@ -50,6 +52,7 @@ impl Event {
             What::Audit { audit } => {
                 format!("Sensor {}: {} ({})", self.sensor.name, audit.action, audit.outcome)
             }
+            What::Usage(summary) => summary.summary(),
         }
     }
 }
@@ -66,6 +69,8 @@ pub enum What {
     Audit {
         audit: Audit,
     },
+    /// What a client did with a vendor in an hour.
+    Usage(Box<Summary>),
 }
 
 /// What somebody did to the sensor.

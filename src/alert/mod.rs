@@ -9,6 +9,7 @@ pub mod outbox;
 mod reason;
 mod session;
 pub mod sink;
+pub mod summary;
 pub mod suppressed;
 mod upload;
 
@@ -20,6 +21,7 @@ pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
 pub use outbox::{Outbox, SinkStats, audit_letters};
 pub use reason::{Reason, Shallow};
 pub use session::Session;
+pub use summary::Summary;
 pub use suppressed::{Contact, Kept, Suppressed};
 pub use upload::Upload;
 

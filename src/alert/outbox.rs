@@ -72,7 +72,8 @@ impl Outbox {
         let Row { key, value } = raised.row.clone();
         let letters = self.letters(&raised.event);
         let token = raised.event.id.value();
-        self.writer.commit(Batch { token, windows: vec![(key, value)], usages, letters }).is_ok()
+        let windows = vec![(key, value)];
+        self.writer.commit(Batch { token, windows, usages, letters, ..Batch::default() }).is_ok()
     }
 
     /// Keeps rows that go with no event: what [`Cases::changed`] gave, and usages. They are tried until they are committed.
@@ -81,12 +82,34 @@ impl Outbox {
             return;
         }
         let windows = rows.into_iter().map(|row| (row.key, row.value)).collect();
+        self.hold(Batch { windows, usages, ..Batch::default() });
+    }
+
+    /// Keeps `batch` together with messages of `events` for the sinks that want them; it is tried until it is committed, which
+    /// [`holds`](Self::holds) tells by the token that is given back.
+    pub fn keep_with(&mut self, batch: Batch, events: &[Event]) -> u128 {
+        let letters = events.iter().flat_map(|event| self.letters(event)).collect();
+        self.hold(Batch { letters, ..batch })
+    }
+
+    /// Whether the store has not yet committed what this token was given for.
+    pub fn holds(&self, token: u128) -> bool {
+        self.rows.contains_key(&token)
+    }
+
+    /// Whether a sink wants summaries of each hour.
+    pub fn wants_usage(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.filter.wants_usage())
+    }
+
+    fn hold(&mut self, batch: Batch) -> u128 {
         // Ids of events have the bits of their version set, so that they never meet a count.
         let token = self.next;
         self.next += 1;
-        self.rows.insert(token, Batch { token, windows, usages, letters: Vec::new() });
+        self.rows.insert(token, Batch { token, ..batch });
         self.again.push(token);
         self.hand_over_again();
+        token
     }
 
     /// Whether the store has not yet committed what [`keep`](Self::keep) gave it before: then more is better left where it
@@ -100,7 +123,9 @@ impl Outbox {
         let mut news = false;
         while let Ok(Answer { token, accepted }) = self.answers.try_recv() {
             match (self.rows.contains_key(&token), accepted) {
-                (true, true) => drop(self.rows.remove(&token)),
+                (true, true) => {
+                    news |= self.rows.remove(&token).is_some_and(|b| !b.letters.is_empty());
+                }
                 (true, false) => self.again.push(token),
                 (false, true) => {
                     news = true;
@@ -186,6 +211,7 @@ impl Outbox {
             event: event.id.to_string(),
             payload: lane.envelope.wrap(event, lane.format),
             created,
+            spare: matches!(event.what, What::Usage(_)),
         };
         self.lanes.iter().filter(|lane| lane.filter.wants(event)).map(letter).collect()
     }
@@ -206,6 +232,7 @@ pub fn audit_letters(sinks: &[Configured], sensor: &Sensor, audit: Audit) -> (Ev
         event: event.id.to_string(),
         payload: sink.built.envelope.wrap(&event, sink.format),
         created: now_millis(),
+        spare: false,
     };
     let letters = sinks.iter().filter(|sink| sink.filter.wants(&event)).map(letter).collect();
     (event, letters)

@@ -29,7 +29,7 @@ use crate::identity::{CanaryRow, ClientKind, Ech, Identity, Privacy, VantageKind
 use crate::policy::NeverCounter;
 use crate::signature::{Confidence, Verdict};
 use crate::time::Time;
-use crate::usage::{Inventory, Visibility};
+use crate::usage::{Hours, Inventory, Visibility};
 
 pub struct Collector {
     rules: Arc<InForce>,
@@ -39,6 +39,8 @@ pub struct Collector {
     pub names: Names,
     pub remembered: Remembered,
     pub inventory: Arc<Inventory>,
+    /// Kept where somebody tells them.
+    pub hours: Option<Hours>,
     metrics: Arc<UsageMetrics>,
     pub cases: Cases,
     honest: Honest,
@@ -84,6 +86,7 @@ impl Collector {
             names: parts.names,
             remembered: parts.remembered,
             inventory: parts.inventory,
+            hours: None,
             seen: Seen::new(parts.metrics.clone()),
             metrics: parts.metrics,
             cases: parts.cases,

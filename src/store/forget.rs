@@ -14,6 +14,7 @@ pub(super) fn forget(
     }
     for id in ids {
         rows += transaction.execute("DELETE FROM usage WHERE client = ?1", [id])?;
+        rows += transaction.execute("DELETE FROM hour WHERE client = ?1", [id])?;
         // A case about one server or client has its id at the end of the key; where addresses are shown, flows have a port too.
         rows += transaction.execute(
             "DELETE FROM window WHERE substr(key, -length(?1) - 1) IN ('@' || ?1, '#' || ?1) \
@@ -66,9 +67,14 @@ mod tests {
             event: event.into(),
             payload: text.into(),
             created: 0,
+            spare: false,
         };
         let batch = Batch {
             usages: vec![usage("10.0.0.1"), usage("10.0.0.12")],
+            hours: vec![
+                (7, usage("10.0.0.1").0, Some("{}".into())),
+                (7, usage("10.0.0.12").0, Some("{}".into())),
+            ],
             windows: vec![
                 window("case/listed", r#"{"listed":["10.0.0.1","10.0.0.12"]}"#),
                 window("case/flow", r#"{"client":"10.0.0.1:4000"}"#),
@@ -83,7 +89,9 @@ mod tests {
             ..Batch::default()
         };
         store.commit(&[batch]).unwrap();
-        assert_eq!(store.forget(&["10.0.0.1".into()], &[]).unwrap(), 6);
+        assert_eq!(store.forget(&["10.0.0.1".into()], &[]).unwrap(), 7);
+        let hours = store.hours().unwrap();
+        assert!(hours.len() == 1 && hours[0].1.client == "10.0.0.12");
         let usages = store.usages().unwrap();
         assert_eq!(usages.len(), 1);
         assert_eq!(usages[0].0.client, "10.0.0.12");

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
+use super::rollup::{add_rollups, put_hours};
 use super::{Batch, Error, Letter, NameRow, UsageKey};
 
 /// Brings the file to the schema that this program knows.
@@ -53,12 +54,15 @@ pub(super) fn put(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), ru
                 .execute(params![group, client, vendor, tenant, role])?,
         };
     }
-    for Letter { sink, event, payload, created } in &batch.letters {
+    put_hours(transaction, &batch.hours)?;
+    add_rollups(transaction, &batch.rollups)?;
+    for Letter { sink, event, payload, created, spare } in &batch.letters {
         transaction
             .prepare_cached(
-                "INSERT OR IGNORE INTO outbox (sink, event, payload, created) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR IGNORE INTO outbox (sink, event, payload, created, state) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![sink, event, payload, created])?;
+            .execute(params![sink, event, payload, created, spare])?;
     }
     Ok(())
 }
@@ -89,8 +93,8 @@ pub(super) fn quarantine(
     for id in ids {
         transaction
             .prepare_cached(
-                "INSERT INTO quarantine (sink, event, payload, created) \
-                 SELECT sink, event, payload, created FROM outbox WHERE id = ?1",
+                "INSERT INTO quarantine (sink, event, payload, created, state) \
+                 SELECT sink, event, payload, created, state FROM outbox WHERE id = ?1",
             )?
             .execute([id])?;
         transaction.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;
@@ -112,6 +116,10 @@ pub struct Retention {
     pub sum: &'static str,
     /// Milliseconds since the epoch, for messages.
     pub alerts: i64,
+    /// The same for messages that tell what one client did.
+    pub summaries: i64,
+    /// Hours since the epoch, for roll-ups.
+    pub rollups: u32,
 }
 
 /// Deletes what is too old; how many rows. Usages as well that memory had no room for.
@@ -119,22 +127,33 @@ pub(super) fn retire(
     connection: &Connection,
     retention: &Retention,
 ) -> Result<usize, rusqlite::Error> {
-    let Retention { clients, sums, sum, alerts } = retention;
+    let Retention { clients, sums, sum, alerts, summaries, rollups } = retention;
     let old = connection.execute(
         "DELETE FROM usage WHERE json_valid(value) AND json_extract(value, '$.last') < \
          CASE client WHEN ?1 THEN ?2 ELSE ?3 END",
         params![sum, sums, clients],
     )?;
-    let refused = connection.execute("DELETE FROM quarantine WHERE created < ?1", [alerts])?;
-    let waiting = connection.execute("DELETE FROM outbox WHERE created < ?1", [alerts])?;
-    Ok(old + refused + waiting)
+    let mut rows = old;
+    for table in ["quarantine", "outbox"] {
+        rows += connection.execute(
+            &format!(
+                "DELETE FROM {table} WHERE created < CASE state WHEN {SPARE} THEN ?1 ELSE ?2 END"
+            ),
+            params![summaries, alerts],
+        )?;
+    }
+    rows += connection.execute("DELETE FROM rollup WHERE hour < ?1", [rollups])?;
+    Ok(rows)
 }
+
+/// What `state` says of messages that are given up first.
+const SPARE: u8 = 1;
 
 /// Puts what was refused back into the outbox: since then the receiver, or the sink's configuration, may have been mended.
 pub(super) fn release(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.execute_batch(
-        "INSERT OR IGNORE INTO outbox (sink, event, payload, created) \
-         SELECT sink, event, payload, created FROM quarantine ORDER BY id; \
+        "INSERT OR IGNORE INTO outbox (sink, event, payload, created, state) \
+         SELECT sink, event, payload, created, state FROM quarantine ORDER BY id; \
          DELETE FROM quarantine;",
     )
 }
@@ -168,4 +187,19 @@ const MIGRATIONS: &[&str] = &["
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         sink TEXT NOT NULL, event TEXT NOT NULL, payload BLOB NOT NULL, created INTEGER NOT NULL
     ) STRICT;
+", "
+    ALTER TABLE quarantine ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE hour (
+        hour INTEGER NOT NULL,
+        grp TEXT NOT NULL, client TEXT NOT NULL, vendor TEXT NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (hour, grp, client, vendor, tenant, role)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE rollup (
+        hour INTEGER NOT NULL,
+        grp TEXT NOT NULL, vendor TEXT NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL, deployment TEXT NOT NULL,
+        clients INTEGER NOT NULL, flows INTEGER NOT NULL, sessions INTEGER NOT NULL,
+        sent INTEGER NOT NULL, received INTEGER NOT NULL, active_minutes INTEGER NOT NULL,
+        PRIMARY KEY (hour, grp, vendor, tenant, role, deployment)
+    ) STRICT, WITHOUT ROWID;
 "];

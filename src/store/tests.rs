@@ -18,7 +18,9 @@ fn batch(n: u32) -> Batch {
             event: format!("e-{n}"),
             payload: b"\x00\xffnot text".to_vec(),
             created: i64::from(n),
+            spare: false,
         }],
+        ..Batch::default()
     }
 }
 
@@ -223,13 +225,19 @@ fn what_is_too_old_is_deleted_and_counted() {
         event: event.into(),
         payload: Vec::new(),
         created,
+        spare: event.starts_with("spare"),
     };
     let usages = vec![
         usage("c-old", "2026-01-31T23:59:59.5Z"),
         usage("c-new", "2026-02-01T00:00:00Z"),
         usage("past", "2026-01-01T00:00:00Z"),
     ];
-    let letters = vec![letter("old", 999), letter("new", 1_000)];
+    let letters = vec![
+        letter("old", 999),
+        letter("new", 1_000),
+        letter("spare old", 1_499),
+        letter("spare new", 1_500),
+    ];
     store.commit(&[Batch { usages, letters, ..Batch::default() }]).unwrap();
     let cells = Cells::new();
     let (writer, _answers) = store.start(8, cells.clone()).unwrap();
@@ -238,12 +246,37 @@ fn what_is_too_old_is_deleted_and_counted() {
         sums: "2025-01-01T00:00:00Z".into(),
         sum: "past",
         alerts: 1_000,
+        summaries: 1_500,
+        rollups: 0,
     };
     assert!(writer.retire(retention));
     writer.close();
-    assert_eq!(cells.get(Counter::Retired), 2);
+    assert_eq!(cells.get(Counter::Retired), 3);
     let store = Store::open(&dir.path().join("saastap.db")).unwrap().0;
     let left: Vec<String> = store.usages().unwrap().into_iter().map(|(k, _)| k.client).collect();
     assert_eq!(left, ["c-new", "past"]);
-    assert_eq!(store.fetch("s", 0, 9).unwrap().len(), 1);
+    let left = store.fetch("s", 0, 9).unwrap();
+    assert_eq!(left.iter().map(|l| &*l.event).collect::<Vec<_>>(), ["new", "spare new"]);
+}
+
+#[test]
+fn what_is_spare_gives_way_before_all_else_also_after_it_was_refused() {
+    let mut store = Store::memory().unwrap();
+    let letter = |event: &str, spare| Letter {
+        sink: "s".into(),
+        event: event.into(),
+        payload: Vec::new(),
+        created: 1,
+        spare,
+    };
+    let letters = [("a", false), ("b", true), ("c", false), ("d", true)].map(|(e, s)| letter(e, s));
+    store.commit(&[Batch { letters: letters.into(), ..Batch::default() }]).unwrap();
+    let all: Vec<i64> = store.fetch("s", 0, 9).unwrap().iter().map(|l| l.id).collect();
+    store.commit_group(&[], &[], &[], &all, None).unwrap();
+    super::schema::release(&store.connection).unwrap();
+    let mut trim = |keep| store.trim("s", keep, 0).unwrap();
+    assert_eq!(trim(3), Trimmed { given_up: 1, depth: 3 });
+    assert_eq!(trim(1), Trimmed { given_up: 2, depth: 1 });
+    assert_eq!(trim(1), Trimmed { given_up: 0, depth: 1 });
+    assert_eq!(store.fetch("s", 0, 9).unwrap()[0].event, "c", "the newest that is not spare");
 }

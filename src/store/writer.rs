@@ -7,6 +7,7 @@ use std::sync::mpsc::{
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::rollup::{MAX_ROLLUPS, bound};
 use super::schema::{Retention, retire};
 use super::{Answer, Batch, Counter, Error, NameRow, Reply, Store, Stored, Trimmed};
 use crate::count::Cells;
@@ -155,10 +156,18 @@ impl Store {
 
     fn read(&mut self, read: Read, cells: &Cells<Counter>) {
         match read {
-            Read::Retire(retention) => match retire(&self.connection, &retention) {
-                Ok(rows) => cells.add(Counter::Retired, rows as u64),
-                Err(error) => tracing::warn!(%error, "old rows of the store cannot be deleted"),
-            },
+            Read::Retire(retention) => {
+                let retired = retire(&self.connection, &retention);
+                let crowded = bound(&self.connection, MAX_ROLLUPS);
+                for (counter, rows) in [(Counter::Retired, retired), (Counter::Crowded, crowded)] {
+                    match rows {
+                        Ok(rows) => cells.add(counter, rows as u64),
+                        Err(error) => {
+                            tracing::warn!(%error, "old rows of the store cannot be deleted");
+                        }
+                    }
+                }
+            }
             Read::Fetch { sink, after, limit, reply } => reply(self.fetch(&sink, after, limit)),
             Read::Trim { sink, keep, created_since, reply } => {
                 reply(self.trim(&sink, keep, created_since));

@@ -33,6 +33,9 @@ pub struct Options {
     pub max_usages: usize,
     /// Tenants kept apart for one vendor; further ones count as tenant `other`.
     pub max_tenants_per_vendor: usize,
+    /// Rows (client, vendor, tenant, role) of the present hour, and of those that are not yet told, kept in memory; what is beyond
+    /// counts for client `other`.
+    pub max_hour_rows: usize,
 }
 
 impl Default for Options {
@@ -51,6 +54,7 @@ impl Default for Options {
             session_rate: 500,
             max_usages: 200_000,
             max_tenants_per_vendor: 1_000,
+            max_hour_rows: 50_000,
         }
     }
 }
@@ -59,7 +63,10 @@ impl Options {
     /// Octets that the inventory can hold at most.
     pub fn memory(&self) -> u64 {
         let days = self.days_kept() as u64 * DAY_OCTETS;
-        (self.max_usages as u64).saturating_mul(USAGE_OCTETS.saturating_add(days))
+        let hours = (self.max_hour_rows as u64).saturating_mul(HOUR_OCTETS);
+        (self.max_usages as u64)
+            .saturating_mul(USAGE_OCTETS.saturating_add(days))
+            .saturating_add(hours)
     }
 
     /// Days of detail kept for each usage: the window, and one more for what comes late.
@@ -73,6 +80,9 @@ const MOST_WINDOW_DAYS: u32 = 30;
 
 /// Octets of one day of detail.
 const DAY_OCTETS: u64 = size_of::<super::Day>() as u64;
+
+/// Octets of a row of an hour: its place in a map that may be half empty, in the queue of changes, and its texts.
+const HOUR_OCTETS: u64 = 600;
 
 /// Octets of a usage without its days: the row, its ledger with open minutes, map entries, the key (in the maps, in the
 /// queue of changes, and in the sweep that evicts) and a tenant's name.

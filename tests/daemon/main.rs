@@ -9,6 +9,7 @@ mod alerts;
 mod demo;
 #[path = "../doses/mod.rs"]
 mod doses;
+mod hours;
 mod life;
 mod live;
 mod privacy;

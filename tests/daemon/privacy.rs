@@ -45,7 +45,7 @@ fn no_output_log_or_file_tells_a_client() {
     sensor.stop();
     said.extend(files(&office.path("")));
     let rows = rows(&office.path("state/saastap.db"));
-    for table in ["usage", "window", "outbox", "name"] {
+    for table in ["usage", "window", "outbox", "name", "hour"] {
         assert!(rows.iter().any(|(of, _)| of == table), "nothing in the table {table}");
     }
     assert!(rows.iter().any(|(_, row)| row.contains("lease/")), "no lease in the store");

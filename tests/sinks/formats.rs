@@ -19,7 +19,7 @@ fn others_read_every_format() {
         .map(|format| {
             let path = path(format);
             let path = path.display();
-            format!("[[sink]]\nname='{format}'\nkind='file'\nformat='{format}'\npath='{path}'\n")
+            format!("[[sink]]\nname='{format}'\nkind='file'\nformat='{format}'\npath='{path}'\nusage='hourly'\n")
         })
         .collect();
     let mut sensor = Sensing::new(&folder.path().join("a.db"), &text);
@@ -28,7 +28,9 @@ fn others_read_every_format() {
     sent.extend(sensor.close_cases());
     let identity = sensor.cases.sensor().clone();
     assert!(sensor.outbox.heartbeat(&identity, [("frames", 3)].into()));
-    sensor.wait("all are written", |s| s.iter().all(|s| s.delivered == 7));
+    sensor.wait("it is written", |s| s.iter().all(|s| s.delivered == 7));
+    let hours: Vec<String> = ["c-0f30512374f4", "10.20.0.7", "-"].map(|c| sensor.tell(c)).into();
+    sensor.wait("all are written", |s| s.iter().all(|s| s.delivered == 10));
 
     let judge = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sinks/judge.py");
     for format in FORMATS {
@@ -39,7 +41,7 @@ fn others_read_every_format() {
         let told = String::from_utf8(judged.stdout).unwrap();
         let told: Vec<&str> = told.lines().collect();
         assert_eq!(told[..6], sent, "{format}: {error}");
-        assert_eq!(told.len(), 7, "and the heartbeat");
+        assert_eq!(told[7..], hours, "after the heartbeat");
     }
 }
 

@@ -26,6 +26,8 @@ def from_json(line):
 def from_ecs(line):
     event = json.loads(line)
     assert event["ecs"]["version"].startswith("9."), event
+    if event["event"]["code"] == "usage":
+        assert event["source"]["bytes"] + event["destination"]["bytes"] == event["network"]["bytes"], event
     return event["event"]["id"]
 
 
@@ -35,8 +37,10 @@ def from_ocsf(line):
     if version not in SCHEMAS:
         SCHEMAS[version] = OcsfJsonSchemaEmbedded(get_ocsf_schema(version))
     schema = SCHEMAS[version]
-    name = {2004: "detection_finding", 0: "base_event"}[event["class_uid"]]
+    name = {2004: "detection_finding", 4001: "network_activity", 0: "base_event"}[event["class_uid"]]
     jsonschema.validate(event, schema.get_class_schema(name))
+    if event["class_uid"] == 4001:
+        assert event["type_uid"] == 400106 and event["traffic"]["bytes_out"] == 4096, event
     assert event["type_uid"] == event["class_uid"] * 100 + event["activity_id"], event
     return event["metadata"]["uid"]
 
@@ -45,7 +49,9 @@ def from_cef(line):
     event = pycef.parse(line)
     assert event["DeviceVendor"] == "saastap" and event["CEFVersion"] == "0", event
     assert 0 <= int(event["Severity"]) <= 10, event
-    if event["DeviceEventClassID"] != "heartbeat":
+    if event["DeviceEventClassID"] == "usage":
+        assert (event["out"], event["in"], event["state"]) == ("4096", "65536", "sanctioned"), event
+    elif event["DeviceEventClassID"] != "heartbeat":
         assert event["dhost"] == "relay-1.net.anydesk.test" and event["src"] == "10.20.0.7", event
         assert event["community_id"] == "1:3b04DeQ0E2U5k9jLZoqT3AO9K5U\\=", event
         assert event["state"] == "unreviewed", event
@@ -63,6 +69,8 @@ def from_leef(line):
     assert (version, vendor, product) == ("LEEF:2.0", "saastap", "saastap"), line
     event = dict(pair.split("=", 1) for pair in rest.split(delimiter))
     assert 1 <= int(event["sev"]) <= 10, event
+    if event["cat"] == "usage":
+        assert (event["srcBytes"], event["dstBytes"]) == ("4096", "65536"), event
     return event["eventId"]
 
 

@@ -4,13 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use saastap::alert::event::{ClientName, VendorName};
 use saastap::alert::sink::{Configured, Table};
-use saastap::alert::{Cases, FlowFacts, Options, Outbox, Raised, Sensor, Sighting, SinkStats};
+use saastap::alert::summary::Sums;
+use saastap::alert::{
+    Cases, FlowFacts, Options, Outbox, Raised, Sensor, Sighting, SinkStats, Summary,
+};
 use saastap::count::Cells;
 use saastap::identity::ClientKind;
-use saastap::policy::{Decision, Relation};
+use saastap::policy::{Decision, Relation, State};
 use saastap::signature::{Deployment, Role, TenantVisibility, Vendor};
-use saastap::store::Store;
+use saastap::store::{Batch, Store};
 use saastap::time::Time;
 use saastap::usage::{Engagement, Key, Standing};
 use tokio::runtime::Runtime;
@@ -72,6 +76,15 @@ impl Sensing {
         raised.iter().map(|raised| raised.event.id.to_string()).collect()
     }
 
+    /// An hour of this client is over; the id of its summary.
+    pub fn tell(&mut self, client: &str) -> String {
+        let sensor = self.cases.sensor().clone();
+        let (key, summary) = hour_of(client);
+        let event = summary.event(&sensor, 498_611, &key);
+        self.outbox.keep_with(Batch::default(), std::slice::from_ref(&event));
+        event.id.to_string()
+    }
+
     /// Does `step` until it says that it is done.
     pub fn wait_for(&mut self, what: &str, mut step: impl FnMut(&mut Self) -> bool) {
         for _ in 0..600 {
@@ -98,6 +111,45 @@ impl Sensing {
     pub fn close(mut self) {
         self.outbox.close(&mut self.cases);
     }
+}
+
+/// What a client did with one vendor.
+fn hour_of(client: &str) -> (Key, Summary) {
+    let key = Key {
+        group: "support".into(),
+        client: client.into(),
+        vendor: "zendesk".into(),
+        tenant: Some("acme".into()),
+        role: Role::Console,
+    };
+    let hour = Time::from_secs(498_611 * 3_600);
+    let summary = Summary {
+        vendor: VendorName {
+            id: "zendesk".into(),
+            name: "Zendesk".into(),
+            category: Some("helpdesk".into()),
+        },
+        tenant: key.tenant.clone(),
+        role: key.role,
+        relation: Relation::Own,
+        group: key.group.clone(),
+        state: State::Sanctioned,
+        rule: Some("policy[0] (saastap.toml:9)".into()),
+        client: ClientName { id: client.into(), kind: ClientKind::Host },
+        usage: Sums {
+            hour,
+            flows: 3,
+            sessions: 0,
+            sent_bytes: 4_096,
+            received_bytes: 65_536,
+            active_minutes: 12,
+            engagement: Engagement::Use,
+            deployment: Deployment::Cloud,
+            first_seen: hour.plus(Duration::from_secs(5)),
+            last_seen: hour.plus(Duration::from_secs(3_000)),
+        },
+    };
+    (key, summary)
 }
 
 /// The first relay contact of a client of group `n` with a remote-assistance vendor.

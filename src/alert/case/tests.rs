@@ -43,7 +43,7 @@ impl Bench {
 pub(in crate::alert) fn report(raised: &Raised) -> &Report {
     match &raised.event.what {
         What::Finding(report) => report,
-        What::Heartbeat { .. } | What::Audit { .. } => panic!("no case says that"),
+        What::Heartbeat { .. } | What::Audit { .. } | What::Usage(_) => panic!("no case says that"),
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::pairs::{Pairs, heading, severity, tame};
 use super::{Format, TEXT, fit};
 use crate::alert::event::{Event, Report, What};
+use crate::alert::summary::Summary;
 use crate::time::Time;
 
 pub(super) const FORMAT: Format = Format { name: "cef", media: TEXT, least: 2_688, render };
@@ -56,6 +57,7 @@ fn pairs(event: &Event) -> Pairs {
             pairs.put("outcome", 63, audit.outcome);
             pairs.put("reason", TEXT_MAX, &audit.detail);
         }
+        What::Usage(summary) => usage(&mut pairs, summary),
     }
     pairs.put("saastap_catalog", TEXT_MAX, &event.sensor.catalog);
     pairs.put("saastap_policy", TEXT_MAX, &event.sensor.policy);
@@ -129,6 +131,35 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("saastap_attack", TEXT_MAX, report.finding.attack.join(","));
     let names: Vec<&str> = report.evidence.iter().map(|proof| &*proof.name).collect();
     pairs.put("saastap_names", CUSTOM_MAX, names.join(","));
+}
+
+fn usage(pairs: &mut Pairs, summary: &Summary) {
+    let Summary { vendor, usage, client, .. } = summary;
+    pairs.put("cat", TEXT_MAX, "usage");
+    pairs.put("act", 63, "usage");
+    pairs.put("start", TEXT_MAX, millis(usage.first_seen));
+    pairs.put("end", TEXT_MAX, millis(usage.last_seen));
+    pairs.put("cnt", TEXT_MAX, usage.flows);
+    pairs.put("out", TEXT_MAX, usage.sent_bytes);
+    pairs.put("in", TEXT_MAX, usage.received_bytes);
+    pairs.put("destinationServiceName", TEXT_MAX, &vendor.name);
+    let address = client.id.parse::<IpAddr>().ok();
+    end(pairs, ("src", "spt", "c6a2", "Source IPv6 Address"), None, address);
+    pairs.put("suid", TEXT_MAX, &client.id);
+    custom(pairs, "cs1", "state", Some(summary.state.name()));
+    custom(pairs, "cs2", "vendor", Some(&vendor.id));
+    custom(pairs, "cs3", "tenant", summary.tenant.as_deref());
+    custom(pairs, "cs6", "group", Some(&summary.group));
+    pairs.put("saastap_hour", TEXT_MAX, millis(usage.hour));
+    pairs.put("saastap_active_minutes", TEXT_MAX, usage.active_minutes);
+    pairs.put("saastap_sessions", TEXT_MAX, usage.sessions);
+    pairs.put("saastap_engagement", TEXT_MAX, usage.engagement.name());
+    pairs.put("saastap_deployment", TEXT_MAX, usage.deployment.name());
+    pairs.put_some("saastap_rule", TEXT_MAX, summary.rule.as_deref());
+    pairs.put("saastap_role", TEXT_MAX, summary.role);
+    pairs.put("saastap_relation", TEXT_MAX, summary.relation.name());
+    pairs.put("saastap_client_kind", TEXT_MAX, client.kind.name());
+    pairs.put_some("saastap_category", TEXT_MAX, vendor.category.as_deref());
 }
 
 /// IPv6 has keys of its own.

@@ -8,6 +8,8 @@ use super::{Format, JSON, fit, pruned, to_line};
 use crate::alert::attack::Technique;
 use crate::alert::event::{Audit, Event, Proof, Report, Sensor, What};
 use crate::alert::finding::Severity;
+use crate::alert::summary::Summary;
+use crate::usage::OTHER;
 
 pub(super) const FORMAT: Format = Format { name: "ecs", media: JSON, least: 4_096, render };
 
@@ -26,6 +28,7 @@ fn document(event: &Event) -> Value {
             "saastap": { "values": values },
         }),
         What::Audit { audit } => audited(audit),
+        What::Usage(summary) => usage(event, summary),
     };
     merge(&mut document, &frame(event));
     pruned(document).unwrap_or_default()
@@ -64,8 +67,7 @@ fn frame(event: &Event) -> Value {
 
 fn finding(event: &Event, report: &Report) -> Value {
     let client = report.client.id.parse::<IpAddr>().ok();
-    // A pseudonym stands where the hash of a user would: a client is no user, but the only field of the schema for it.
-    let hash = (client.is_none() && &*report.client.id != "-").then(|| report.client.id.clone());
+    let hash = hash(&report.client.id);
     let listed = |wanted: bool| -> Vec<&str> {
         let listed = report.clients.listed.iter().map(|client| &**client);
         listed.filter(|c| *c != "-" && c.parse::<IpAddr>().is_ok() == wanted).collect()
@@ -136,6 +138,61 @@ fn finding(event: &Event, report: &Report) -> Value {
         &json!({ "destination": { "domain": name }, "server": { "domain": name } }),
     );
     document
+}
+
+/// A pseudonym stands where the hash of a user would: a client is no user, but the only field of the schema for it.
+fn hash(client: &str) -> Option<&str> {
+    let none = client == "-" || client == OTHER || client.parse::<IpAddr>().is_ok();
+    (!none).then_some(client)
+}
+
+fn usage(event: &Event, summary: &Summary) -> Value {
+    let Summary { vendor, usage, client, .. } = summary;
+    let (ip, hash) = (client.id.parse::<IpAddr>().ok(), hash(&client.id));
+    let near = json!({
+        "ip": ip,
+        "bytes": usage.sent_bytes,
+        "user": { "hash": hash, "group": { "name": summary.group } },
+    });
+    let far = json!({ "bytes": usage.received_bytes });
+    let (source, destination) = (near.clone(), far.clone());
+    let lasted = usage.last_seen.since(usage.first_seen).as_nanos();
+    json!({
+        "event": {
+            "kind": "metric",
+            "category": ["network"],
+            "type": ["info"],
+            "dataset": "saastap.usage",
+            "action": "usage",
+            "start": usage.first_seen,
+            "end": usage.last_seen,
+            "duration": u64::try_from(lasted).unwrap_or(u64::MAX),
+        },
+        "source": source,
+        "client": near,
+        "destination": destination,
+        "server": far,
+        "network": {
+            "application": vendor.id.to_lowercase(),
+            "bytes": usage.sent_bytes.saturating_add(usage.received_bytes),
+        },
+        "rule": {
+            "id": summary.rule,
+            "ruleset": "saastap policy",
+            "version": event.sensor.policy,
+        },
+        "related": { "ip": ip.map(|ip| [ip]), "hash": hash.map(|hash| [hash]) },
+        "saastap": {
+            "vendor": vendor,
+            "tenant": summary.tenant,
+            "role": summary.role,
+            "relation": summary.relation,
+            "state": summary.state,
+            "group": summary.group,
+            "client": client,
+            "usage": usage,
+        },
+    })
 }
 
 fn audited(audit: &Audit) -> Value {

@@ -6,9 +6,12 @@
 //! The format has no escape for its delimiter, but each message names its own: the first of [`DELIMITERS`] that none of its
 //! values holds.
 
+use std::net::IpAddr;
+
 use super::pairs::{Pairs, heading, severity, tame};
 use super::{Format, TEXT, fit};
 use crate::alert::event::{Event, Report, What};
+use crate::alert::summary::Summary;
 use crate::time::Time;
 
 pub(super) const FORMAT: Format = Format { name: "leef", media: TEXT, least: 2_432, render };
@@ -67,6 +70,7 @@ fn pairs(event: &Event) -> Pairs {
             pairs.put("outcome", MAX, audit.outcome);
             pairs.put("reason", MAX, &audit.detail);
         }
+        What::Usage(summary) => usage(&mut pairs, summary),
     }
     pairs.put("catalog", MAX, &event.sensor.catalog);
     pairs.put("policyVersion", MAX, &event.sensor.policy);
@@ -131,6 +135,33 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("attack", MAX, report.finding.attack.join(","));
     let names: Vec<&str> = report.evidence.iter().map(|proof| &*proof.name).collect();
     pairs.put("names", MAX, names.join(","));
+}
+
+fn usage(pairs: &mut Pairs, summary: &Summary) {
+    let Summary { vendor, usage, client, .. } = summary;
+    pairs.put("cat", MAX, "usage");
+    pairs.put_some("src", MAX, client.id.parse::<IpAddr>().ok());
+    pairs.put("srcBytes", MAX, usage.sent_bytes);
+    pairs.put("dstBytes", MAX, usage.received_bytes);
+    pairs.put("client", MAX, &client.id);
+    pairs.put("clientKind", MAX, client.kind.name());
+    pairs.put("groupName", MAX, &summary.group);
+    pairs.put("vendor", MAX, &vendor.id);
+    pairs.put("vendorName", MAX, &vendor.name);
+    pairs.put_some("vendorCategory", MAX, vendor.category.as_deref());
+    pairs.put_some("tenant", MAX, summary.tenant.as_deref());
+    pairs.put("role", MAX, summary.role);
+    pairs.put("relation", MAX, summary.relation.name());
+    pairs.put("state", MAX, summary.state);
+    pairs.put_some("policy", MAX, summary.rule.as_deref());
+    pairs.put("engagement", MAX, usage.engagement.name());
+    pairs.put("hour", MAX, millis(usage.hour));
+    pairs.put("flows", MAX, usage.flows);
+    pairs.put("sessions", MAX, usage.sessions);
+    pairs.put("activeMinutes", MAX, usage.active_minutes);
+    pairs.put("deployment", MAX, usage.deployment.name());
+    pairs.put("firstSeen", MAX, millis(usage.first_seen));
+    pairs.put("lastSeen", MAX, millis(usage.last_seen));
 }
 
 const fn millis(time: Time) -> u64 {

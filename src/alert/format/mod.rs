@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::{Event, What, cut};
+use super::summary::Summary;
 
 /// One row of [`FORMATS`].
 #[derive(Debug)]
@@ -92,6 +93,15 @@ fn shorten(event: &mut Event) -> bool {
             }
         }
         What::Audit { audit } => audit.detail = (&*word(&audit.detail)).into(),
+        What::Usage(summary) => {
+            let Summary { vendor, client, tenant, group, rule, .. } = &mut **summary;
+            for text in [group, &mut vendor.name, &mut vendor.id, &mut client.id] {
+                *text = word(text);
+            }
+            for text in [tenant, rule, &mut vendor.category].into_iter().flatten() {
+                *text = word(text);
+            }
+        }
     }
     event.sensor.name = word(&event.sensor.name);
     event.sensor.site = event.sensor.site.as_deref().map(word);

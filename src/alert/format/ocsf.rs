@@ -1,5 +1,5 @@
-//! Open Cybersecurity Schema Framework 1.8: a case is a Detection Finding (2004) that is created, updated and closed; heartbeat
-//! and audit have no class of their own and are Base Events.
+//! Open Cybersecurity Schema Framework 1.8: a case is a Detection Finding (2004) that is created, updated and closed; the usage of
+//! an hour is Network Activity (4001); heartbeat and audit have no class of their own and are Base Events.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +9,7 @@ use super::{Format, JSON, fit, pruned, to_line};
 use crate::alert::attack::Technique;
 use crate::alert::event::{Action, Event, Proof, Report, Sensor, What};
 use crate::alert::finding::{Finding, Severity};
+use crate::alert::summary::Summary;
 use crate::time::Time;
 
 pub(super) const FORMAT: Format = Format { name: "ocsf", media: JSON, least: 4_608, render };
@@ -16,6 +17,9 @@ pub(super) const FORMAT: Format = Format { name: "ocsf", media: JSON, least: 4_6
 const VERSION: &str = "1.8.0";
 const DETECTION_FINDING: u32 = 2_004;
 const FINDINGS_CATEGORY: u32 = 2;
+const NETWORK_ACTIVITY: u32 = 4_001;
+const NETWORK_CATEGORY: u32 = 4;
+const TRAFFIC: u32 = 6;
 
 fn render(event: &Event, max: usize) -> String {
     fit(event, max, |event| to_line(&document(event)))
@@ -26,6 +30,7 @@ fn document(event: &Event) -> Value {
         What::Finding(report) => finding(event, report),
         What::Heartbeat { values } => base("heartbeat", json!({ "values": values })),
         What::Audit { audit } => base(audit.action, json!({ "audit": audit })),
+        What::Usage(summary) => usage(summary),
     };
     if let Value::Object(document) = &mut document {
         document.insert("metadata".into(), metadata(event));
@@ -41,7 +46,7 @@ fn metadata(event: &Event) -> Value {
     let Sensor { name, site, version, catalog, policy } = &event.sensor;
     let correlation = match &event.what {
         What::Finding(report) => Some(report.finding.uid),
-        What::Heartbeat { .. } | What::Audit { .. } => None,
+        What::Heartbeat { .. } | What::Audit { .. } | What::Usage(_) => None,
     };
     let site = site.as_deref().unwrap_or_default();
     let tags = [("catalog", &**catalog), ("policy", &**policy), ("site", site)];
@@ -136,6 +141,48 @@ fn finding(event: &Event, report: &Report) -> Value {
 
 /// As many as an event shows in every format.
 const MAX_EVIDENCE: usize = 5;
+
+fn usage(summary: &Summary) -> Value {
+    let Summary { vendor, usage, client, .. } = summary;
+    let instance = summary.tenant.as_deref().map(|t| format!("{}/{t}", vendor.id));
+    let lasted = usage.last_seen.since(usage.first_seen).as_millis();
+    json!({
+        "activity_id": TRAFFIC,
+        "activity_name": "Traffic",
+        "category_uid": NETWORK_CATEGORY,
+        "category_name": "Network Activity",
+        "class_uid": NETWORK_ACTIVITY,
+        "class_name": "Network Activity",
+        "type_uid": NETWORK_ACTIVITY * 100 + TRAFFIC,
+        "count": usage.flows,
+        "start_time": millis(usage.first_seen),
+        "end_time": millis(usage.last_seen),
+        "duration": u64::try_from(lasted).unwrap_or(u64::MAX),
+        "app_name": vendor.name,
+        "src_endpoint": { "ip": client.id.parse::<IpAddr>().ok(), "uid": client.id },
+        "dst_endpoint": {
+            "name": vendor.name,
+            "svc_name": vendor.id,
+            "uid": instance.as_deref().unwrap_or(&vendor.id),
+        },
+        "traffic": {
+            "bytes": usage.sent_bytes.saturating_add(usage.received_bytes),
+            "bytes_out": usage.sent_bytes,
+            "bytes_in": usage.received_bytes,
+        },
+        "unmapped": {
+            "vendor": vendor,
+            "tenant": summary.tenant,
+            "role": summary.role,
+            "relation": summary.relation,
+            "state": summary.state,
+            "rule": summary.rule,
+            "group": { "name": summary.group },
+            "client": client,
+            "usage": usage,
+        },
+    })
+}
 
 fn base(activity: &str, unmapped: Value) -> Value {
     json!({

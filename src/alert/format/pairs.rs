@@ -29,6 +29,7 @@ pub(super) fn heading(event: &Event) -> (&'static str, &'static str) {
         What::Finding(report) => (report.finding.id, report.finding.title),
         What::Heartbeat { .. } => ("heartbeat", "Sensor is alive"),
         What::Audit { audit } => ("audit", audit.action),
+        What::Usage(_) => ("usage", "Hourly usage"),
     }
 }
 

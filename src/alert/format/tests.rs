@@ -11,6 +11,7 @@ use crate::alert::case::tests::raised;
 use crate::alert::event::{Acknowledged, Action, Audit, Id, Proof, Report, Sensor};
 use crate::alert::finding::{FINDINGS, Severity};
 use crate::alert::session::Session;
+use crate::alert::summary::tests::summary;
 use crate::alert::upload::Upload;
 use crate::time::Time;
 
@@ -58,6 +59,8 @@ fn samples() -> Vec<Event> {
         }),
         Event { what: heartbeat(), ..quiet() },
         Event { what: audit(), ..quiet() },
+        Event { what: usage("c-1"), ..quiet() },
+        Event { what: usage("10.20.0.7"), ..quiet() },
     ]
 }
 
@@ -92,6 +95,10 @@ fn audit() -> What {
     What::Audit {
         audit: Audit { action: "reload", outcome: "failure", detail: "x.toml:3: bad".into() },
     }
+}
+
+fn usage(client: &str) -> What {
+    What::Usage(Box::new(summary(client, Some("acme"))))
 }
 
 fn sensor() -> Sensor {
@@ -287,6 +294,15 @@ fn spoil(event: &mut Event, text: &str) {
         }
         What::Audit { audit } => audit.detail = text.into(),
         What::Heartbeat { .. } => {}
+        What::Usage(summary) => {
+            let Summary { vendor, client, tenant, group, rule, .. } = &mut **summary;
+            for word in [group, &mut vendor.name, &mut vendor.id, &mut client.id] {
+                *word = text.into();
+            }
+            for word in [tenant, rule, &mut vendor.category] {
+                *word = Some(text.into());
+            }
+        }
     }
 }
 

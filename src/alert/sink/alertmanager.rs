@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
     own_format: Some(&FORMAT),
     // An alert that always fires would page somebody: it is for those who ask for it.
     extras: false,
+    summaries: false,
     ..Kind::new("alertmanager", build)
 };
 
@@ -85,6 +86,8 @@ fn render(event: &Event, _: usize) -> String {
             let annotations = json!({ "summary": event.summary(), "detail": audit.detail });
             (labels, annotations, event.time, END_LATER)
         }
+        // None reaches it: the configuration is refused.
+        What::Usage(_) => return String::new(),
     };
     json!({ "labels": labels, "annotations": annotations, "startsAt": starts, ENDS: ends })
         .to_string()

@@ -1,12 +1,12 @@
 //! Which events a sink wants.
 
-use super::Fields;
+use super::{Fields, Kind};
 use crate::alert::event::{Event, What};
 use crate::alert::finding::{FINDINGS, Severity};
 use crate::fault::Fault;
 use crate::policy::State;
 
-/// Keys of every sink: `findings` (all), `min_severity` (informational), `states` (all), `heartbeat` and `audit`.
+/// Keys of every sink: `findings` (all), `min_severity` (informational), `states` (all), `heartbeat`, `audit`, and `usage` (none).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Empty: all.
@@ -16,11 +16,14 @@ pub struct Filter {
     states: Vec<String>,
     heartbeat: bool,
     audit: bool,
+    /// Of each hour.
+    usage: bool,
 }
 
 impl Filter {
-    /// `extras`: whether heartbeat and audit are wanted unless the file says otherwise.
-    pub(super) fn read_keys(fields: &mut Fields<'_>, extras: bool) -> Result<Self, Fault> {
+    /// Those of a sink of this kind.
+    pub(super) fn read_keys(fields: &mut Fields<'_>, kind: &Kind) -> Result<Self, Fault> {
+        let extras = kind.extras;
         let findings = FINDINGS.iter().map(|f| f.id);
         let states = State::ALL.iter().map(|s| s.name());
         let severities = SEVERITIES.iter().map(|s| s.name());
@@ -32,6 +35,7 @@ impl Filter {
             states: fields.texts_of("states", states)?,
             heartbeat: fields.flag_or("heartbeat", extras)?,
             audit: fields.flag_or("audit", extras)?,
+            usage: Self::read_usage(fields, kind)?,
         })
     }
 
@@ -45,7 +49,22 @@ impl Filter {
             }
             What::Heartbeat { .. } => self.heartbeat,
             What::Audit { .. } => self.audit,
+            What::Usage(summary) => self.usage && any(&self.states, summary.state.name()),
         }
+    }
+
+    /// Whether summaries of each hour are wanted.
+    pub const fn wants_usage(&self) -> bool {
+        self.usage
+    }
+
+    fn read_usage(fields: &mut Fields<'_>, kind: &Kind) -> Result<bool, Fault> {
+        let asked = fields.text_of("usage", std::iter::once("hourly"))?.is_some();
+        if asked && !kind.summaries {
+            let what = format!("a sink of kind `{}` takes no usage summaries", kind.name);
+            return Err(fields.fault("usage", what, "remove `usage`, or give it to another sink"));
+        }
+        Ok(asked)
     }
 }
 

@@ -69,6 +69,7 @@ impl Envelope for Keyed {
                 let flow = report.flow.as_ref().and_then(|f| f.community_id.as_deref());
                 flow.filter(|_| self.by_flow).unwrap_or(&report.client.id).to_owned()
             }
+            What::Usage(summary) => summary.client.id.to_string(),
             What::Heartbeat { .. } | What::Audit { .. } => event.sensor.name.to_string(),
         };
         let length = u32::try_from(key.len()).unwrap_or(0);

@@ -36,6 +36,8 @@ pub struct Kind {
     own_format: Option<&'static Format>,
     /// Heartbeat and audit are wanted unless the file says otherwise.
     extras: bool,
+    /// Its receiver has a use for messages that are no alerts.
+    summaries: bool,
     build: Build,
 }
 
@@ -43,7 +45,7 @@ type Build = fn(&mut Fields<'_>, &'static Format) -> Result<Built, Fault>;
 
 impl Kind {
     const fn new(name: &'static str, build: Build) -> Self {
-        Self { name, own_format: None, extras: true, build }
+        Self { name, own_format: None, extras: true, summaries: true, build }
     }
 }
 
@@ -96,7 +98,7 @@ impl Configured {
             return Err(fields.fault("kind", what, one_of(SINKS.iter().map(|k| k.name))));
         };
         let format = format(fields, kind)?;
-        let filter = Filter::read_keys(fields, kind.extras)?;
+        let filter = Filter::read_keys(fields, kind)?;
         let max_messages = fields.number_or("max_messages", 100_000, 1..=10_000_000)?;
         let days = fields.number_or("max_age_days", 7, 1..=3_650)?;
         let built = (kind.build)(fields, format)?;
@@ -385,6 +387,12 @@ mod tests {
         };
         let manager = "kind = 'alertmanager'\nurl = 'http://[::1]:9093'\n";
         assert_eq!(read(&sink(manager)).unwrap()[0].format.name, "alertmanager");
+        told(
+            &format!("{manager}usage = 'hourly'"),
+            "saastap.toml:5: a sink of kind `alertmanager`",
+        );
+        let weekly = "kind = 'file'\npath = '/x'\nusage = 'weekly'\n";
+        told(weekly, "saastap.toml:5: there is no `weekly` among the values of `usage`");
         told(&format!("{manager}format = 'cef'"), "saastap.toml:5: a sink of kind `alertmanager`");
         told("kind = 'webhook'\nurl = 'ftp://x'", "saastap.toml:4: `ftp://x` begins neither");
         told("kind = 'webhook'\nurl = 'https://u:p@x/'", "has no host, or a password");

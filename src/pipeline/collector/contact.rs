@@ -86,24 +86,25 @@ impl Collector {
         let is_new = activity == Some(Activity::Session)
             && !std::mem::replace(&mut contact.session_counted, true);
         let sessions = u64::from(is_new);
-        let standing = self.inventory.record(
-            contact.key.clone(),
-            &Addition {
-                at,
-                client_kind: contact.client_kind,
-                ambiguous: verdict.ambiguous,
-                agent: verdict.agent,
-                deployment: contact.deployment,
-                flows,
-                sessions,
-                sent: delta.sent.bytes,
-                received: delta.received.bytes,
-                minute: if delta.minute == 0 { at.minute() } else { delta.minute },
-                minute_payload: delta.minute_payload,
-                minute_bursts: delta.minute_bursts,
-                quiet: delta.quiet,
-            },
-        );
+        let addition = Addition {
+            at,
+            client_kind: contact.client_kind,
+            ambiguous: verdict.ambiguous,
+            agent: verdict.agent,
+            deployment: contact.deployment,
+            flows,
+            sessions,
+            sent: delta.sent.bytes,
+            received: delta.received.bytes,
+            minute: if delta.minute == 0 { at.minute() } else { delta.minute },
+            minute_payload: delta.minute_payload,
+            minute_bursts: delta.minute_bursts,
+            quiet: delta.quiet,
+        };
+        let standing = self.inventory.record(contact.key.clone(), &addition);
+        if let Some(hours) = &mut self.hours {
+            hours.add(self.inventory.counted_as(contact.key.clone()), &addition, &standing);
+        }
         self.metrics.add(&exported::Addition {
             vendor: &contact.key.vendor,
             role: contact.key.role.name(),

@@ -44,11 +44,8 @@ pub fn kept_usages(database: &Path) -> Result<Vec<(Key, Usage)>, store::Error> {
 /// The usages of rows; one that cannot be read is left out, and told.
 pub fn usages(rows: &[(UsageKey, String)]) -> Vec<(Key, Usage)> {
     let read = |(key, value): &(UsageKey, String)| {
-        let role = Role::ALL.into_iter().find(|r| r.name() == key.role)?;
         let usage: Usage = serde_json::from_str(value).ok()?;
-        let tenant = (!key.tenant.is_empty()).then(|| key.tenant.as_str().into());
-        let (group, client) = (key.group.as_str().into(), key.client.as_str().into());
-        Some((Key { group, client, vendor: key.vendor.as_str().into(), tenant, role }, usage))
+        Some((from_row(key)?, usage))
     };
     let usages: Vec<_> = rows.iter().filter_map(read).collect();
     if usages.len() < rows.len() {
@@ -67,7 +64,15 @@ pub fn names(rows: Vec<names::Row>) -> Vec<NameRow> {
     rows.into_iter().map(row).collect()
 }
 
-fn row_key(key: &Key) -> UsageKey {
+/// `None` where another version knew another role.
+pub fn from_row(key: &UsageKey) -> Option<Key> {
+    let role = Role::ALL.into_iter().find(|r| r.name() == key.role)?;
+    let tenant = (!key.tenant.is_empty()).then(|| key.tenant.as_str().into());
+    let (group, client) = (key.group.as_str().into(), key.client.as_str().into());
+    Some(Key { group, client, vendor: key.vendor.as_str().into(), tenant, role })
+}
+
+pub fn row_key(key: &Key) -> UsageKey {
     UsageKey {
         group: key.group.to_string(),
         client: key.client.to_string(),

@@ -2,6 +2,7 @@
 
 mod acks;
 mod desk;
+mod hourly;
 mod keep;
 mod log;
 
@@ -20,6 +21,7 @@ pub use self::keep::kept_usages;
 pub use desk::Desk;
 
 use self::acks::Acks;
+use self::hourly::Hourly;
 use self::log::FlowLog;
 use super::collector::Collector;
 use super::feed::Feed;
@@ -36,7 +38,7 @@ use crate::export::{Metrics, Sinks};
 use crate::identity::load_or_create_key;
 use crate::store::{self, Store, Writer};
 use crate::time::{DAY, Time};
-use crate::usage::PAST;
+use crate::usage::{Hours, PAST, hour_of};
 
 /// What a daemon is made of.
 pub struct Setup {
@@ -61,6 +63,7 @@ pub struct Daemon {
     /// For names, which go by no sink.
     writer: Writer,
     acks: Acks,
+    hourly: Hourly,
     desk: Arc<Desk>,
     sinks: Arc<Sinks>,
     captured: Arc<Cells<capture::Counter>>,
@@ -118,6 +121,9 @@ impl Daemon {
         let key = load_or_create_key(&config.key_file())?;
         let mut collector =
             offline::collector(&config, in_force.clone(), &metrics, key, flow_log.is_some())?;
+        let hours = Hours::new(&config.usage);
+        metrics.register(hours.cells().clone());
+        collector.hours = Some(hours);
         let stored = Cells::<store::Counter>::new();
         metrics.register(stored.clone());
         metrics.register(captured.clone());
@@ -171,6 +177,7 @@ impl Daemon {
             outbox,
             writer,
             acks: Acks::default(),
+            hourly: Hourly::default(),
             desk,
             sinks: shown,
             captured,
@@ -239,6 +246,7 @@ impl Daemon {
             }
         }
         self.outbox.poll(&mut self.collector.cases);
+        self.step_hours(false);
         if let Some(log) = &mut self.log {
             log.write(std::mem::take(&mut self.collector.lines));
         }
@@ -252,6 +260,7 @@ impl Daemon {
         if second.is_multiple_of(SAVE_SECONDS) && !self.outbox.is_behind() {
             let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
             self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
+            self.step_hours(true);
             self.keep_names();
             self.retire();
         }
@@ -272,6 +281,14 @@ impl Daemon {
         if lives {
             // The packet loop and this one are both alive: only then the supervisor hears of it.
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+
+    fn step_hours(&mut self, save: bool) {
+        let rules = self.collector.rules().load();
+        let Collector { hours, cases, seen, .. } = &mut self.collector;
+        if let Some(hours) = hours {
+            self.hourly.step(hours, &mut self.outbox, (cases, &rules), seen.clock(), save);
         }
     }
 
@@ -301,6 +318,8 @@ impl Daemon {
             sums: sums.to_string(),
             sum: PAST,
             alerts: i64::try_from(alerts.nanos() / 1_000_000).unwrap_or(i64::MAX),
+            summaries: i64::try_from(clients.nanos() / 1_000_000).unwrap_or(i64::MAX),
+            rollups: hour_of(sums),
         });
     }
 
@@ -332,6 +351,11 @@ impl Daemon {
                 break;
             }
             self.outbox.keep(self.collector.cases.changed(), keep::rows(changed));
+        }
+        let rules = self.collector.rules().load();
+        let Collector { hours, cases, seen, .. } = &mut self.collector;
+        if let Some(hours) = hours {
+            self.hourly.finish(hours, &mut self.outbox, (cases, &rules), seen.clock());
         }
         // The outbox waits for the store's thread only where nobody else can still write.
         drop(self.writer);
@@ -400,6 +424,9 @@ fn open_store(
         tracing::warn!("store: the case `{key}` cannot be read and is left out");
     }
     collector.inventory.restore(keep::usages(&store.usages()?));
+    if let Some(hours) = &mut collector.hours {
+        hourly::restore(hours, &store)?;
+    }
     let unread = collector.restore_names(store.names()?);
     if unread > 0 {
         tracing::warn!("store: {unread} names cannot be read");
