@@ -160,6 +160,7 @@ impl Config {
             ("remembered verdicts", self.remembered.memory()),
             ("client names", self.privacy.memory()),
             ("usage inventory", self.usage.memory()),
+            ("hours of usage", self.usage.hours_memory()),
             ("cases and outbox", self.alert.memory()),
             ("store's cache", Store::MEMORY),
             ("metric series", self.metrics.memory()),

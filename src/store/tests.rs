@@ -180,13 +180,14 @@ fn a_store_of_the_first_schema_is_brought_up() {
     let path = folder.path().join("a.db");
     let (mut store, _) = Store::open(&path).unwrap();
     store.commit(&[batch(1)]).unwrap();
-    let back =
-        "DROP TABLE name; DROP TABLE quarantine; UPDATE meta SET value = '1' WHERE key = 'schema'";
+    let back = "DROP TABLE name; DROP TABLE quarantine; DROP TABLE hour; DROP TABLE rollup; \
+                UPDATE meta SET value = '1' WHERE key = 'schema'";
     store.connection.execute_batch(back).unwrap();
     drop(store);
     let (store, aside) = Store::open(&path).unwrap();
     assert_eq!((store.names().unwrap().len(), aside), (0, None));
     assert_eq!(store.windows().unwrap().len(), 1);
+    assert_eq!((store.hours().unwrap().len(), store.last_rollup().unwrap()), (0, None));
 }
 
 #[test]

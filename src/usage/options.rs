@@ -63,10 +63,12 @@ impl Options {
     /// Octets that the inventory can hold at most.
     pub fn memory(&self) -> u64 {
         let days = self.days_kept() as u64 * DAY_OCTETS;
-        let hours = (self.max_hour_rows as u64).saturating_mul(HOUR_OCTETS);
-        (self.max_usages as u64)
-            .saturating_mul(USAGE_OCTETS.saturating_add(days))
-            .saturating_add(hours)
+        (self.max_usages as u64).saturating_mul(USAGE_OCTETS.saturating_add(days))
+    }
+
+    /// The same for hours that are not told.
+    pub const fn hours_memory(&self) -> u64 {
+        (self.max_hour_rows as u64).saturating_mul(HOUR_OCTETS)
     }
 
     /// Days of detail kept for each usage: the window, and one more for what comes late.
