@@ -203,7 +203,7 @@ fn the_configuration_has_every_key() {
             "sink",
             "name kind path rotate_megabytes rotate_keep address transport max_octets ack_seconds url secret_file \
              token_file ca_file server_name client_certificate_file client_key_file acknowledge \
-             index source sourcetype brokers topic key tls format max_messages max_age_days findings min_severity states heartbeat audit",
+             index source sourcetype brokers topic key tls format max_messages max_age_days findings min_severity states heartbeat audit usage",
         ),
     ] {
         let shown: BTreeSet<&str> = match &with_examples[table] {
