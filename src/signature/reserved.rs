@@ -31,6 +31,65 @@ pub fn generic(label: &str) -> Option<Reserved> {
     Some(Reserved::As(role))
 }
 
+/// The role of a name below a suffix that names no tenants, where a word of the label before the suffix tells it apart from
+/// `role`, that of the suffix: its files, its reports, what pages embed, its own pages to read. Words stand between hyphens;
+/// digits at their ends do not count.
+pub fn below(role: Role, label: &str) -> Option<Role> {
+    let has = |words: &[&str]| {
+        label
+            .split('-')
+            .any(|word| words.contains(&word.trim_end_matches(|c: char| c.is_ascii_digit())))
+    };
+    let told = match role {
+        Role::Widget if has(FILES) => Role::Cdn,
+        Role::Console | Role::Api | Role::Marketing | Role::Telemetry
+            if has(FILES) || has(PAINT) =>
+        {
+            Role::Cdn
+        }
+        Role::Console | Role::Api | Role::Marketing | Role::Widget if has(REPORTS) => {
+            Role::Telemetry
+        }
+        Role::Console | Role::Api | Role::Marketing | Role::Telemetry if has(EMBEDDED) => {
+            Role::Widget
+        }
+        Role::Console | Role::Api | Role::Relay | Role::Download | Role::Telemetry
+            if PAGES.contains(&label) =>
+        {
+            Role::Marketing
+        }
+        _ => return None,
+    };
+    Some(told)
+}
+
+/// Files of any kind.
+const FILES: &[&str] = &["attachments", "avatars", "cdn", "files", "fonts"];
+
+/// Files of a page, and of a widget its very script. Not `js` and `media`: that is often a script too, and the voices of a call.
+const PAINT: &[&str] = &["assets", "css", "images", "img", "static"];
+
+/// Not `track`: to follow visitors is what a widget does.
+const REPORTS: &[&str] = &[
+    "analytics",
+    "bugsnag",
+    "log",
+    "logger",
+    "logs",
+    "metrics",
+    "monitoring",
+    "sentry",
+    "smetrics",
+    "telemetry",
+];
+
+/// What pages of others fetch.
+const EMBEDDED: &[&str] =
+    &["chat", "embed", "livechat", "messenger", "plugin", "sdk", "webchat", "widget", "widgets"];
+
+/// For whoever reads about the product.
+const PAGES: &[&str] = &["blog", "careers", "developer", "developers", "docs", "status", "www"];
+
 /// The vendor's own pages: its site, manual, school, forum, and the desk at which it answers its own customers.
 const MARKETING: &[&str] = &[
     "www",
@@ -143,6 +202,33 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn below_a_suffix_without_tenants_words_of_the_label_tell_the_role() {
+        for (role, label, told) in [
+            (Role::Console, "cdn2", Some(Role::Cdn)),
+            (Role::Widget, "eu-files", Some(Role::Cdn)),
+            (Role::Widget, "static", None),
+            (Role::Marketing, "static", Some(Role::Cdn)),
+            (Role::Cdn, "cdn", None),
+            (Role::Console, "logs", Some(Role::Telemetry)),
+            (Role::Telemetry, "metrics", None),
+            (Role::Marketing, "plugin-shop", Some(Role::Widget)),
+            (Role::Console, "chat-api", Some(Role::Widget)),
+            (Role::Console, "www", Some(Role::Marketing)),
+            (Role::Relay, "www", Some(Role::Marketing)),
+            (Role::Relay, "chat", None),
+            (Role::Widget, "www", None),
+            (Role::Console, "blogs", None),
+            (Role::Console, "my-docs", None),
+            (Role::Console, "chatter", None),
+            (Role::Console, "acme", None),
+            (Role::Either, "cdn", None),
+            (Role::Platform, "docs", None),
+        ] {
+            assert_eq!(below(role, label), told, "{role} {label}");
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Match {
     pub fn read<'a>(&self, label: Option<&'a [u8]>) -> Reading<'a> {
         let plain = self.plain();
         if !self.tenant {
-            return plain;
+            return Reading { role: self.below(label).unwrap_or(plain.role), ..plain };
         }
         let Some(label) = label else {
             // `zendesk.com` itself: the front page, as `www`.
@@ -123,6 +123,14 @@ impl Match {
             Reserved::As(role) => Reading { role, ambiguous: false, why: Some(why), ..plain },
             Reserved::Same => Reading { why: Some(why), ..plain },
         }
+    }
+
+    /// The role that the label tells. A match for some labels has said what they are.
+    fn below(&self, label: Option<&[u8]>) -> Option<Role> {
+        if self.kind != Kind::Domain || !self.labels.is_empty() {
+            return None;
+        }
+        reserved::below(self.role, std::str::from_utf8(label?).ok()?)
     }
 
     /// What the match says of anything but a name.
@@ -277,9 +285,20 @@ mod tests {
     }
 
     #[test]
-    fn without_a_tenant_rule_every_label_is_alike() {
+    fn without_a_tenant_rule_no_label_is_an_instance() {
         let rule = Match { tenant: false, role: Role::Widget, ..rule() };
         assert_eq!(read(&rule, "www"), (Role::Widget, None, true));
         assert_eq!(rule.read(None).role, Role::Widget);
+    }
+
+    #[test]
+    fn without_a_tenant_rule_labels_of_files_and_reports_have_their_role() {
+        let rule = Match { tenant: false, role: Role::Console, ..rule() };
+        assert_eq!(read(&rule, "eu-cdn"), (Role::Cdn, None, true));
+        assert_eq!(read(&rule, "eu"), (Role::Console, None, true));
+        let some = Match { labels: vec!["eu-*".into()], ..rule.clone() };
+        assert_eq!(read(&some, "eu-cdn"), (Role::Console, None, true), "said by the match");
+        let cname = Match { kind: Kind::Cname, ..rule };
+        assert_eq!(read(&cname, "eu-cdn"), (Role::Console, None, true));
     }
 }
