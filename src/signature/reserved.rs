@@ -53,6 +53,7 @@ pub fn below(role: Role, label: &str) -> Option<Role> {
         Role::Console | Role::Api | Role::Marketing | Role::Telemetry if has(EMBEDDED) => {
             Role::Widget
         }
+        Role::Console | Role::Relay if has(CALLED) => Role::Api,
         Role::Console | Role::Api | Role::Relay | Role::Download | Role::Telemetry
             if PAGES.contains(&label) =>
         {
@@ -86,6 +87,9 @@ const REPORTS: &[&str] = &[
 /// What pages of others fetch.
 const EMBEDDED: &[&str] =
     &["chat", "embed", "livechat", "messenger", "plugin", "sdk", "webchat", "widget", "widgets"];
+
+/// What programs call. Not below a vendor's own site: there the pages of others may call it.
+const CALLED: &[&str] = &["api", "apis", "graphql", "rest", "webhooks", "ws", "wss"];
 
 /// For whoever reads about the product.
 const PAGES: &[&str] = &["blog", "careers", "developer", "developers", "docs", "status", "www"];
@@ -224,6 +228,8 @@ mod tests {
             (Role::Console, "my-docs", None),
             (Role::Console, "chatter", None),
             (Role::Console, "acme", None),
+            (Role::Console, "eu-api", Some(Role::Api)),
+            (Role::Marketing, "api", None),
             (Role::Either, "cdn", None),
             (Role::Platform, "docs", None),
         ] {
