@@ -72,10 +72,11 @@ pub enum Life {
 pub static FINDINGS: &[Finding] = &[
     Finding {
         id: LOOKALIKE,
-        title: "A name that imitates a known vendor",
+        title: "A name that imitates a known vendor, or us",
         definition: "Somebody met a name that looks like a vendor's and is nobody's of the catalogue: the vendor's domain in front \
-                     of another, a letter off, letters that look alike, more beside its word, another ending. One case a name; \
-                     informational until a server answered.",
+                     of another, a letter off, letters that look alike, more beside its word, another ending; or so like a \
+                     domain or an instance of ours, as a foreign instance may be too. One case a name; informational until a \
+                     server answered.",
         severity: Severity::Medium,
         attack: &["T1566", "T1583.001"],
         remote: (Severity::High, &["T1566", "T1583.001"]),

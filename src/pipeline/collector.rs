@@ -298,9 +298,11 @@ impl Collector {
             // A later Host owns what follows; a name of nobody's signature takes a flow away from the vendor before it, unless
             // that was found by the product itself.
             record.contact = contact;
-            let unclaimed = record.contact.is_none() && record.left_out.is_none();
+            let counted = record.left_out.is_none();
+            let unclaimed = record.contact.is_none() && counted;
             record.candidate = if unclaimed { self.seen.candidate(&name.name) } else { None };
-            record.imitation = if unclaimed { self.imitation(&name, ends, at) } else { None };
+            let claim = record.contact.as_ref().map(|c| (c.relation, c.verdict.tenant.clone()));
+            record.imitation = if counted { self.imitation(&name, claim, ends, at) } else { None };
         }
         let pending = std::mem::take(&mut record.pending);
         if record.contact.is_some() {

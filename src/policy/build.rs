@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 use super::hours::Hours;
+use super::imitated::Imitated;
 use super::nearest::suggest;
 use super::options::{ExceptionOptions, Options, OwnOptions, RuleOptions, Words};
 use super::own::{Own, Server, host_of};
@@ -65,7 +66,9 @@ impl<'a> Builder<'a> {
             }
         }
         if self.faults.is_empty() {
-            Ok(Policy { own, groups, rules, other: Group { name: OTHER.into(), kind: None } })
+            let imitated = Arc::new(Imitated::new(&own, &self.vendors));
+            let other = Group { name: OTHER.into(), kind: None };
+            Ok(Policy { own, imitated, groups, rules, other })
         } else {
             self.faults.sort_by_key(|f| f.line);
             Err(Faults(self.faults))

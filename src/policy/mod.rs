@@ -3,6 +3,7 @@
 mod build;
 mod group;
 mod hours;
+mod imitated;
 mod nearest;
 mod never;
 mod options;
@@ -25,10 +26,12 @@ use crate::signature::{Catalog, Deployment, Role, Vendor};
 use crate::time::Time;
 
 use self::build::Builder;
+use self::imitated::Imitated;
 use self::own::Own;
 
 pub use self::group::{Groups, Who};
 pub use self::hours::Hours;
+pub use self::imitated::OwnImitation;
 pub use self::nearest::nearest;
 pub use self::never::{NeverCounter, NeverRecord};
 pub use self::options::{
@@ -46,6 +49,7 @@ pub const OTHER: &str = "other";
 #[derive(Clone, Debug)]
 pub struct Policy {
     own: Own,
+    imitated: Arc<Imitated>,
     groups: Groups,
     other: Group,
     rules: Vec<Rule>,
@@ -87,6 +91,16 @@ impl Policy {
     /// Whether a host is one of the own domains or lies below one.
     pub fn is_own_domain(&self, host: &str) -> bool {
         self.own.holds(host)
+    }
+
+    /// What of ours a host plays with that is nobody's. `None` below our own domains.
+    pub fn imitates(&self, host: &str) -> Option<OwnImitation> {
+        self.imitated.host(host)
+    }
+
+    /// What of ours the name of a foreign tenant plays with.
+    pub fn imitates_tenant(&self, tenant: &str) -> Option<OwnImitation> {
+        self.imitated.tenant(tenant)
     }
 
     /// Whose tenant it is. A contact found by [`own_name`](Self::own_name) is `own` even where no tenant is declared.
@@ -139,6 +153,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             own: Own::default(),
+            imitated: Arc::default(),
             groups: Groups::default(),
             other: Group { name: OTHER.into(), kind: None },
             rules: Vec::new(),

@@ -12,6 +12,11 @@ impl Pattern {
         if text.is_empty() { None } else { Some(Self(text.to_lowercase().into())) }
     }
 
+    /// What stands before its first star: of `acme-*`, `acme-`.
+    pub fn head(&self) -> &str {
+        self.0.split('*').next().unwrap_or_default()
+    }
+
     /// Whether the pattern stands for the whole of `name`. The pieces between the stars are searched from left to right,
     /// each behind the one before, so that the work is that of one search of `name` for each piece.
     pub fn matches(&self, name: &str) -> bool {

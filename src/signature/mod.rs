@@ -29,7 +29,7 @@ pub use example::{Example, Given};
 pub use explain::{Claim, Explanation, Lost};
 pub use load::{Options, lint};
 pub use look::{CertificateLook, Look};
-pub use lookalike::{Brands, How, Imitation, Strength};
+pub use lookalike::{Brands, How, Imitation, Lookalikes, Strength};
 pub use rule::{Kind, Match, NoTenant, Reading};
 pub use schema::{Expect, Expected};
 

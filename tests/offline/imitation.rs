@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::activity::{OUTSIDE, SECOND, Talk, capture, read};
+use crate::program::saastap_fed;
 
 /// A page fetched from a host.
 fn visit(port: u16, host: &str) -> Talk {
@@ -36,7 +37,19 @@ fn question(port: u16, host: &str, answered: bool) -> Talk {
 
 /// Name, vendor, severity, threshold and sightings of each finding.
 fn found(talks: Vec<Talk>) -> Vec<(String, String, String, String, u64)> {
-    let whole = read("--json", &capture(talks)).json();
+    told(&read("--json", &capture(talks)).json())
+}
+
+/// The same under a configuration.
+fn found_by(config: &str, talks: Vec<Talk>) -> Vec<(String, String, String, String, u64)> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("saastap.toml");
+    std::fs::write(&file, config).unwrap();
+    let args = ["read", "--config", file.to_str().unwrap(), "--json", "-"];
+    told(&saastap_fed(&args, |stdin| stdin.write_all(&capture(talks)).unwrap()).json())
+}
+
+fn told(whole: &Value) -> Vec<(String, String, String, String, u64)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut told: Vec<_> = whole["findings"]
         .as_array()
@@ -105,4 +118,30 @@ fn honest_names_raise_nothing() {
         question(41_005, "zendesk.com", true),
     ]);
     assert_eq!(told, []);
+}
+
+#[test]
+fn names_that_play_with_what_is_ours_are_told() {
+    let own = "[own]\ndomains = [\"contoso.com\"]\ntenants = { zendesk = [\"northwind\"] }\n";
+    let talks = vec![
+        visit(41_001, "contoso-support.net"),
+        visit(41_002, "northwind-login.com"),
+        // Instances of others: one plays with ours, one does not, one is ours.
+        visit(41_003, "northw1nd.zendesk.com"),
+        visit(41_004, "globex.zendesk.com"),
+        visit(41_005, "northwind.zendesk.com"),
+        visit(41_006, "desk.contoso.com"),
+        question(41_007, "c0ntoso.com", true),
+        question(41_008, "northwind-help.freshdesk.com", true),
+    ];
+    assert_eq!(
+        found_by(own, talks),
+        [
+            row("c0ntoso.com", "own", "informational", "asked: homoglyph", 1),
+            row("contoso-support.net", "own", "medium", "connected: combined", 1),
+            row("northw1nd.zendesk.com", "zendesk", "medium", "connected: homoglyph", 1),
+            row("northwind-help.freshdesk.com", "zendesk", "informational", "asked: combined", 1),
+            row("northwind-login.com", "zendesk", "medium", "connected: combined", 1),
+        ]
+    );
 }

@@ -1,7 +1,8 @@
-//! Names that imitate a vendor: asked of the catalogue once a name, told when a server answered under it, or nobody did.
+//! Names that imitate a vendor or what is ours: asked for once a name, told when a server answered under it, or nobody did.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::Collector;
 use crate::alert::{FlowFacts, Sighting};
@@ -11,8 +12,9 @@ use crate::identity::Privacy;
 use crate::pipeline::judge::{Judged, judge};
 use crate::pipeline::name::{Name, Via};
 use crate::pipeline::record::{Imitating, Record};
-use crate::policy::{Decision, Relation};
-use crate::signature::{Confidence, Role, Verdict};
+use crate::pipeline::rules::Rules;
+use crate::policy::{Decision, OwnImitation, Relation};
+use crate::signature::{Confidence, How, Role, Vendor, Verdict};
 use crate::sniff::DnsMessage;
 use crate::time::Time;
 use crate::usage::{Engagement, Standing};
@@ -24,19 +26,27 @@ pub struct Honest {
 }
 
 impl Honest {
+    fn holds(&self, name: &str) -> bool {
+        let (hash, slot) = self.place(name);
+        self.seen.get(slot) == Some(&hash)
+    }
+
     /// Whether the name was found to imitate nobody; if not, it is taken to be so from now on.
     fn replace(&mut self, name: &str) -> bool {
-        let hash = self.hasher.hash_one(name) | 1;
-        let slot = usize::try_from(hash >> 1).unwrap_or_default() % HONEST;
+        let (hash, slot) = self.place(name);
         self.seen.get_mut(slot).is_some_and(|seen| std::mem::replace(seen, hash) == hash)
     }
 
     fn forget(&mut self, name: &str) {
-        let hash = self.hasher.hash_one(name) | 1;
-        let slot = usize::try_from(hash >> 1).unwrap_or_default() % HONEST;
+        let (_, slot) = self.place(name);
         if let Some(seen) = self.seen.get_mut(slot) {
             *seen = 0;
         }
+    }
+
+    fn place(&self, name: &str) -> (u64, usize) {
+        let hash = self.hasher.hash_one(name) | 1;
+        (hash, usize::try_from(hash >> 1).unwrap_or_default() % HONEST)
     }
 }
 
@@ -46,14 +56,19 @@ impl Default for Honest {
     }
 }
 
+/// Whose the instance is that a vendor's name shows.
+type Claimed = (Relation, Option<Arc<str>>);
+
 /// Names that are remembered: those of a busy hour of some thousand clients.
 const HONEST: usize = 65_536;
 
 impl Collector {
-    /// The imitation that an unclaimed name of a flow is.
+    /// The imitation that a name of a flow is, of a vendor or of what is ours. A name that a vendor claims imitates only by a
+    /// foreign tenant that plays with ours.
     pub(super) fn imitation(
         &mut self,
         name: &Name,
+        claimed: Option<Claimed>,
         ends: Ends,
         at: Time,
     ) -> Option<Box<Imitating>> {
@@ -64,25 +79,22 @@ impl Collector {
             return None;
         }
         let rules = self.now_in_force.clone();
-        if rules.policy.is_own_domain(&name.name) || rules.policy.own_name(&name.name).is_some() {
-            return None;
-        }
-        let found = rules.catalog.imitates(&name.name)?;
+        let (vendor, of, how) = imitated(&rules, &name.name, claimed.as_ref())?;
         self.honest.forget(&name.name);
         let verdict = Verdict {
-            vendor: found.vendor,
+            vendor,
             role: Role::Marketing,
             tenant: None,
             ambiguous: false,
             agent: false,
             confidence: Confidence::Medium,
-            signature: found.of.into(),
+            signature: of.into(),
         };
         let judged = Judged { verdict, relation: Relation::Unknown, chain: Vec::new() };
         let mut contact = self.contact(name, judged, ends, at);
         // What policy says of the vendor says nothing of who pretends to be it.
         contact.decision = Decision::default();
-        Some(Box::new(Imitating { how: found.how, contact }))
+        Some(Box::new(Imitating { how, contact }))
     }
 
     /// Questions that were answered with something.
@@ -91,11 +103,14 @@ impl Collector {
             return;
         }
         for (question, _) in message.questions() {
+            if self.honest.holds(question) {
+                continue;
+            }
             let name = Name { via: Via::DnsQuery, name: question.into() };
             // A host of a customer may have any name: where its CNAME leads decides.
-            if let Some(imitating) = self.imitation(&name, ends, at)
-                && judge(&self.now_in_force, &self.names, question, at).is_none()
-            {
+            let judged = judge(&self.now_in_force, &self.names, question, at);
+            let claimed = judged.map(|judged| (judged.relation, judged.verdict.tenant));
+            if let Some(imitating) = self.imitation(&name, claimed, ends, at) {
                 self.see_imitation(&imitating, ends, false, at);
             }
         }
@@ -151,4 +166,22 @@ impl Collector {
         };
         self.cases.see(&sighting, &mut self.raised);
     }
+}
+
+/// Whom a name imitates, by which word or domain of theirs, and how.
+fn imitated(
+    rules: &Rules,
+    name: &str,
+    claimed: Option<&Claimed>,
+) -> Option<(Arc<Vendor>, Box<str>, How)> {
+    let own = |found: OwnImitation| (found.vendor, found.of, found.how);
+    if let Some((relation, tenant)) = claimed {
+        let tenant = tenant.as_deref().filter(|_| *relation == Relation::Foreign)?;
+        return rules.policy.imitates_tenant(tenant).map(own);
+    }
+    if rules.policy.is_own_domain(name) || rules.policy.own_name(name).is_some() {
+        return None;
+    }
+    let of_vendor = rules.catalog.imitates(name).map(|found| (found.vendor, found.of, found.how));
+    of_vendor.or_else(|| rules.policy.imitates(name).map(own))
 }

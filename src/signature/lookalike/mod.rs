@@ -88,7 +88,7 @@ impl Catalog {
     }
 }
 
-/// What vendors own and are known by; the value is the index of the vendor's entry.
+/// What some own and are known by; a place tells whose it is: of vendors, the index of the entry.
 #[derive(Debug, Default)]
 pub struct Lookalikes {
     words: Brands<usize>,
@@ -99,6 +99,27 @@ pub struct Lookalikes {
 }
 
 impl Lookalikes {
+    /// Adds a registered domain that imitations may put in front of another, and below which nothing imitates.
+    pub fn domain(&mut self, registered: &str, at: usize) {
+        self.owned.insert(registered.into());
+        self.domains.entry(registered.into()).or_insert(at);
+    }
+
+    /// Adds a word that people know its owner by; the first of equal words stays.
+    pub fn word(&mut self, word: &str, strength: Strength, at: usize) {
+        self.words.insert(word, strength, at);
+    }
+
+    /// To be called once, when all is in.
+    pub fn compile(&mut self) {
+        self.words.compile();
+    }
+
+    /// The word that a label plays with, wherever it stands.
+    pub fn label(&self, label: &str) -> Option<(usize, &str, How)> {
+        self.words.find(label).map(|(word, at, how)| (*at, word, how))
+    }
+
     pub(super) fn new(entries: &[Entry]) -> Self {
         let mut all = Self::default();
         for (at, entry) in entries.iter().enumerate() {
@@ -125,7 +146,7 @@ impl Lookalikes {
                 }
             }
         }
-        all.words.compile();
+        all.compile();
         all
     }
 
@@ -152,7 +173,8 @@ impl Lookalikes {
         self.domains.entry(registered.into()).or_insert(at);
     }
 
-    fn find(&self, host: &str) -> Option<(usize, &str, How)> {
+    /// Whose word or domain a host plays with that is none of theirs, the word or domain, and how.
+    pub fn find(&self, host: &str) -> Option<(usize, &str, How)> {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         if host.len() > domain::MAX_OCTETS || host.parse::<IpAddr>().is_ok() {
             return None;
@@ -167,8 +189,7 @@ impl Lookalikes {
         if let Some((at, name)) = self.in_front(front) {
             return Some((at, name, How::Domain));
         }
-        let label = registered.split('.').next().filter(|_| known)?;
-        self.words.find(label).map(|(word, at, how)| (*at, word, how))
+        self.label(registered.split('.').next().filter(|_| known)?)
     }
 
     /// A whole domain of a vendor in the labels before somebody else's; they end with a dot.
