@@ -45,7 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("comfy_table", &["cli"]),
-    ("csv", &["cli"]),
+    ("csv", &["identity", "cli"]),
     ("dashmap", &["usage"]),
     ("der", &["sniff"]),
     ("domain", &["sniff"]),

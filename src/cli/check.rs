@@ -33,6 +33,10 @@ pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
         rules.policy.groups().len(),
         rules.policy_version
     )?;
+    if rules.leases.files() > 0 {
+        let (rows, files) = (rules.leases.len(), rules.leases.files());
+        writeln!(out, "leases         {rows} rows in {files} files: well")?;
+    }
     let names = sinks.iter().map(|s| format!("{} ({}, {})", s.name, s.kind, s.format.name));
     writeln!(out, "sinks          {}: well", list(names.collect()))?;
     for sink in &sinks {

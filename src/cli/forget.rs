@@ -7,15 +7,18 @@ use std::process::ExitCode;
 use super::Failure;
 use super::trace::trace;
 use crate::config::Config;
-use crate::identity::{Identity, Privacy, load_key};
+use crate::identity::{Identity, Owner, Privacy, load_key};
 use crate::store::{Error, Store};
 
 /// Erase a client from the store: usage, leases, its name in cases, and messages about it that no sink has taken yet
 #[derive(clap::Args, Debug, Clone)]
 pub struct Args {
     /// Pseudonym, as `c-0f30512374f4`, or address; a machine with a DHCP lease is found by both
-    #[arg(long, value_name = "ID|ADDRESS")]
-    pub client: String,
+    #[arg(long, value_name = "ID|ADDRESS", required_unless_present = "identity")]
+    pub client: Option<String>,
+    /// User or host name, as the files of [leases] write it
+    #[arg(long, value_name = "NAME", conflicts_with = "client")]
+    pub identity: Option<String>,
 }
 
 pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
@@ -23,12 +26,17 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         let words = "`client = \"group\"` in [privacy] keeps no client, so there is none to forget";
         return Err(Failure::misuse(words));
     }
-    let address = args.client.parse::<IpAddr>().ok();
-    if address.is_none() && !Identity::is_pseudonym(&args.client) {
+    let client = args.client.as_deref().unwrap_or_default();
+    let address = client.parse::<IpAddr>().ok();
+    let owner = args.identity.as_deref().and_then(Owner::read);
+    if address.is_none() && owner.is_none() && !Identity::is_pseudonym(client) {
         return Err(Failure::misuse(format!(
-            "`{}` is no client\n  mend: write a pseudonym as events show it, or an address",
-            args.client
+            "`{client}` is no client\n  mend: write a pseudonym as events show it, or an address",
         )));
+    }
+    if owner.is_some() && config.privacy.client == Privacy::Address {
+        let words = "clients are kept by address\n  mend: name it with --client";
+        return Err(Failure::misuse(words));
     }
     let mut store = Store::open_alone(&config.store.database()).map_err(|error| match error {
         Error::Missing => Failure::no_store(config),
@@ -41,7 +49,8 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let key = load_key(&config.key_file()).map_err(Failure::misuse)?;
     let identity = Identity::new(&config.privacy, &config.vantage, key).map_err(Failure::misuse)?;
 
-    let mut ids = BTreeSet::from([args.client.clone()]);
+    let mut ids: BTreeSet<String> = args.client.clone().into_iter().collect();
+    ids.extend(owner.iter().map(|owner| identity.id_of(owner)));
     ids.extend(address.into_iter().flat_map(|address| identity.ids_of(address, None)));
     let mut rows = BTreeSet::new();
     for (key, value) in store.names().map_err(other)? {

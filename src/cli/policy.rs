@@ -4,6 +4,7 @@ mod diff;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,8 +14,10 @@ use serde::Serialize;
 use super::Failure;
 use crate::config::Config;
 use crate::fault::Faults;
+use crate::identity::Mac;
+use crate::identity::lease_file::parse_mac;
 use crate::pipeline::Rules;
-use crate::policy::{Contact, Decision, OTHER, Rule, nearest};
+use crate::policy::{By, Contact, Decision, OTHER, Rule, Who, nearest};
 use crate::signature::Role;
 use crate::time::{Second, Time};
 
@@ -35,9 +38,18 @@ pub enum Command {
 
 #[derive(clap::Args, Debug, Clone)]
 pub struct Asked {
-    /// Address of the client: its group is that of its network
+    /// Address of the client: its group is that of the lease file at the time, or of its network
     #[arg(long, value_name = "ADDRESS", conflicts_with = "group")]
     client: Option<IpAddr>,
+    /// Host name of the client, as DHCP tells it
+    #[arg(long, value_name = "NAME", requires = "client")]
+    host: Option<String>,
+    /// Hardware address of the client
+    #[arg(long, value_name = "ADDRESS", requires = "client", value_parser = hardware)]
+    mac: Option<Mac>,
+    /// VLAN in which the client sends
+    #[arg(long, value_name = "ID", requires = "client")]
+    vlan: Option<NonZeroU16>,
     /// Group of the client, in place of an address
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
@@ -78,6 +90,8 @@ fn explain(asked: &Asked, rules: &Rules) -> Result<ExitCode, Failure> {
         return Err(Failure::misuse(format!("unknown vendor `{}`\n  mend: {near}", asked.vendor)));
     };
     let policy = &rules.policy;
+    let at = asked.at.unwrap_or_else(now);
+    let mut by = None;
     let group = match (&asked.group, asked.client) {
         (Some(group), _) => {
             if *group != *OTHER && !policy.groups().contains(group.as_str()) {
@@ -86,7 +100,22 @@ fn explain(asked: &Asked, rules: &Rules) -> Result<ExitCode, Failure> {
             }
             group.clone()
         }
-        (None, Some(client)) => policy.group(client.into()).name.to_string(),
+        (None, Some(address)) => {
+            let row = rules.leases.at(address, at);
+            let (group, claimed) = policy.group_by(Who {
+                address,
+                listed: row.and_then(|row| row.group.as_deref()),
+                mac: asked.mac.or_else(|| row?.owner.as_ref()?.mac()),
+                host: asked.host.as_deref(),
+                vlan: asked.vlan,
+            });
+            let place = row.filter(|_| claimed == Some(By::LeaseFile));
+            by = claimed.map(|by| match place {
+                Some(row) => format!("{} ({})", by.name(), rules.leases.place(row)),
+                None => by.name().to_owned(),
+            });
+            group.name.to_string()
+        }
         (None, None) => OTHER.to_owned(),
     };
     let tenant = asked.tenant.as_deref().map(str::to_lowercase);
@@ -98,9 +127,9 @@ fn explain(asked: &Asked, rules: &Rules) -> Result<ExitCode, Failure> {
         relation: policy.relation(&vendor.id, tenant.as_deref()),
         deployment: vendor.deployment,
         group: &group,
-        at: asked.at.unwrap_or_else(now),
+        at,
     };
-    let answer = Answer::of(&contact, policy.rules(), policy.decide(&contact));
+    let answer = Answer::of(&contact, by, policy.rules(), policy.decide(&contact));
     let mut out = io::stdout().lock();
     if asked.json {
         crate::pipeline::write_ascii(&mut out, &answer)?;
@@ -119,6 +148,8 @@ struct Answer<'a> {
     role: &'static str,
     relation: &'static str,
     group: &'a str,
+    /// What puts the client into it.
+    group_by: Option<String>,
     at: Time,
     rules: Vec<Considered>,
     state: &'static str,
@@ -135,7 +166,12 @@ struct Considered {
 }
 
 impl<'a> Answer<'a> {
-    fn of(contact: &Contact<'a>, rules: &[Rule], decision: Decision) -> Self {
+    fn of(
+        contact: &Contact<'a>,
+        group_by: Option<String>,
+        rules: &[Rule],
+        decision: Decision,
+    ) -> Self {
         let considered = |rule: &Rule| Considered {
             rule: rule.label.to_string(),
             says: rule.to_string(),
@@ -149,6 +185,7 @@ impl<'a> Answer<'a> {
             role: contact.role.name(),
             relation: contact.relation.name(),
             group: contact.group,
+            group_by,
             at: contact.at,
             rules: rules.iter().take(until).map(considered).collect(),
             state: decision.state.name(),
@@ -159,7 +196,8 @@ impl<'a> Answer<'a> {
 
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let tenant = self.tenant.map_or_else(String::new, |tenant| format!("/{tenant}"));
-        writeln!(out, "{}{tenant} as {}, group {}", self.vendor, self.role, self.group)?;
+        let by = self.group_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+        writeln!(out, "{}{tenant} as {}, group {}{by}", self.vendor, self.role, self.group)?;
         writeln!(out, "  relation {}, at {}", self.relation, Second(self.at))?;
         for considered in &self.rules {
             let word = match considered.fails {
@@ -174,6 +212,10 @@ impl<'a> Answer<'a> {
         };
         writeln!(out, "{} {by}", self.state)
     }
+}
+
+fn hardware(text: &str) -> Result<Mac, String> {
+    parse_mac(text).ok_or_else(|| "write six octets, as 3c:22:fb:01:02:03".to_owned())
 }
 
 fn moment(text: &str) -> Result<Time, String> {

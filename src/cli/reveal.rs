@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use super::Failure;
 use super::trace::trace;
 use crate::config::Config;
-use crate::identity::{Identity, Mac, Options, load_key, parse_network};
+use crate::fault::Faults;
+use crate::identity::lease_file::parse_mac;
+use crate::identity::{Identity, LeaseFile, Mac, Options, Owner, load_key, parse_network};
 use crate::store::Store;
 
 /// Find the addresses that have a pseudonym: needs the key file, and writes an audit event
@@ -47,7 +49,7 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     for (address, mac) in plan {
         let is_it = match (address, mac) {
             (Some(address), mac) => identity.ids_of(address, mac).contains(&args.id),
-            (None, Some(mac)) => identity.id_of_machine(mac) == args.id,
+            (None, Some(mac)) => identity.id_of(&Owner::Machine(mac)) == args.id,
             (None, None) => false,
         };
         if is_it {
@@ -60,6 +62,15 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
             && identity.ids_of(address, lease.mac).contains(&args.id)
         {
             found.insert(address.to_string());
+        }
+    }
+    let rows = LeaseFile::read(&config.leases, |_| Ok(())).map_err(Faults::from)?;
+    for owner in rows.owners() {
+        if identity.id_of(owner) == args.id {
+            found.insert(match owner {
+                Owner::Machine(mac) => shown(*mac),
+                Owner::Name(name) => name.to_string(),
+            });
         }
     }
     // The trace comes first: without it nothing is told.
@@ -86,7 +97,7 @@ fn given() -> Result<Plan, Failure> {
         if word.is_empty() {
             continue;
         }
-        match (word.parse().ok(), mac(word)) {
+        match (word.parse().ok(), parse_mac(word)) {
             (None, None) => {
                 let words =
                     "is neither an address nor a hardware address\n  mend: write one a line";
@@ -116,14 +127,6 @@ fn within(networks: &[String]) -> Result<Plan, Failure> {
         plan.extend(parts.map(|part| (Some(part.addr()), None)));
     }
     Ok(plan)
-}
-
-/// `3c:22:fb:01:02:03`, or with `-`.
-fn mac(text: &str) -> Option<Mac> {
-    let octets = text
-        .split([':', '-'])
-        .map(|part| (part.len() == 2).then(|| u8::from_str_radix(part, 16).ok()).flatten());
-    octets.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
 fn shown(mac: Mac) -> String {

@@ -1,5 +1,6 @@
 //! One flow: its ends, what it has not yet reported, and, while it is looked at, its openings.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::delta::Delta;
@@ -30,6 +31,8 @@ pub struct Flow<S> {
     isn: Option<u32>,
     closed: Closed,
     marks: Marks,
+    /// The first VLAN of the frames of the low and of the high end.
+    vlans: [Option<NonZeroU16>; 2],
     pub openings: Option<Box<Openings>>,
     /// Since when it is looked at: its first payload. A connection may be silent for long before its client speaks.
     looked_at_since: Option<Time>,
@@ -55,6 +58,8 @@ pub struct Ends {
     pub client: Endpoint,
     pub server: Endpoint,
     pub transport: Transport,
+    /// The VLAN in which the client sends, or that of the answers where only these have a tag.
+    pub vlan: Option<NonZeroU16>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,6 +97,7 @@ impl<S: Default> Flow<S> {
             isn: None,
             closed: Closed::default(),
             marks: Marks::default(),
+            vlans: [None; 2],
             openings: (key.transport == Transport::Tcp).then(Box::default),
             looked_at_since: None,
             noted: 0,
@@ -108,6 +114,9 @@ impl<S> Flow<S> {
     #[inline]
     pub fn count(&mut self, segment: &Segment<'_>, sender: Side, at: Time) {
         self.last = at;
+        if let Some(vlan) = segment.vlan {
+            self.tagged(sender, vlan);
+        }
         self.marks.sent(sender, segment.vlan.is_some());
         if let Some(tcp) = &segment.tcp {
             if self.marks.shows_one_side() {
@@ -140,6 +149,19 @@ impl<S> Flow<S> {
                 self.unreported.minute_payload += u64::from(activity.payload);
                 self.unreported.minute_bursts += activity.bursts;
             }
+        }
+    }
+
+    /// A frame came with a VLAN tag: the first of each end counts.
+    #[inline]
+    const fn tagged(&mut self, sender: Side, vlan: u16) {
+        let [low, high] = &mut self.vlans;
+        let known = match sender {
+            Side::Low => low,
+            Side::High => high,
+        };
+        if known.is_none() {
+            *known = NonZeroU16::new(vlan);
         }
     }
 
@@ -218,10 +240,16 @@ impl<S> Flow<S> {
     }
 
     pub const fn ends(&self) -> Ends {
+        let [low, high] = self.vlans;
+        let (own, other) = match self.client {
+            Side::Low => (low, high),
+            Side::High => (high, low),
+        };
         Ends {
             client: self.key.end(self.client),
             server: self.key.end(self.client.other()),
             transport: self.key.transport,
+            vlan: if own.is_some() { own } else { other },
         }
     }
 

@@ -4,6 +4,7 @@ pub mod canary;
 mod community;
 pub mod ech;
 mod key;
+pub mod lease_file;
 pub mod leases;
 pub mod names;
 mod network;
@@ -25,6 +26,7 @@ pub use self::canary::CanaryRow;
 pub use self::community::community_id;
 pub use self::ech::Ech;
 pub use self::key::{KEY_OCTETS, load_key, load_or_create_key, random_key};
+pub use self::lease_file::{LeaseFile, LeaseRow, Owner};
 pub use self::leases::{Lease, Leases, Mac};
 pub use self::network::{Networks, parse as parse_network};
 pub use self::vantage::{Network, Vantage, VantageKind};
@@ -197,27 +199,32 @@ impl Identity {
             ids.clear();
             self.cells.add(Counter::Cleared, 1);
         }
-        let id: Arc<str> = self.id(origin).into();
+        let id: Arc<str> = self.id(&origin).into();
         ids.insert(origin, id.clone());
         id
     }
 
-    /// The client behind an address that a lease gives to a machine: one `host`, and the same one whatever its address is;
-    /// unless `kind`, which is what policy knows, or a vantage say that many stand behind the address.
+    /// The client behind an address that a lease or a row of the lease file gives to somebody: one `host`, and the same one
+    /// whatever its address is; unless `kind`, which is what policy knows, or a vantage say that many stand behind the
+    /// address. The lease file goes before what DHCP was seen to say.
     pub fn machine(
         &self,
         address: IpAddr,
         kind: Option<ClientKind>,
         lease: Option<&Lease>,
+        row: Option<&LeaseRow>,
     ) -> Client {
         let shared = kind == Some(ClientKind::Shared) || self.is_shared(address.to_canonical());
-        match lease.filter(|_| !shared) {
-            None => self.client(address, kind.unwrap_or(ClientKind::Unknown)),
+        let owner = row.and_then(|row| row.owner.as_ref());
+        if shared || (lease.is_none() && owner.is_none()) {
+            return self.client(address, kind.unwrap_or(ClientKind::Unknown));
+        }
+        let machine = lease.and_then(|lease| lease.mac).map(Origin::Machine);
+        let origin = owner.map(Origin::from).or(machine);
+        match origin.filter(|_| self.privacy == Privacy::Pseudonym) {
+            Some(origin) => Client { id: self.cached(origin), kind: ClientKind::Host },
             // Where addresses are shown, the client is the address that was seen.
-            Some(Lease { mac: Some(mac), .. }) if self.privacy == Privacy::Pseudonym => {
-                Client { id: self.cached(Origin::Machine(*mac)), kind: ClientKind::Host }
-            }
-            Some(_) => self.client(address, ClientKind::Host),
+            None => self.client(address, ClientKind::Host),
         }
     }
 
@@ -268,12 +275,12 @@ impl Identity {
         let mut origins = vec![Origin::Address(address), Origin::of(address, ClientKind::Unknown)];
         // Where addresses are shown, a machine has no id of its own.
         origins.extend(mac.filter(|_| self.privacy == Privacy::Pseudonym).map(Origin::Machine));
-        origins.into_iter().map(|origin| self.id(origin)).collect()
+        origins.iter().map(|origin| self.id(origin)).collect()
     }
 
-    /// The pseudonym of a machine by its hardware address.
-    pub fn id_of_machine(&self, mac: Mac) -> String {
-        self.id(Origin::Machine(mac))
+    /// The pseudonym of whom a row of the lease file names, or of a machine by its hardware address.
+    pub fn id_of(&self, owner: &Owner) -> String {
+        self.id(&Origin::from(owner))
     }
 
     /// What a row of the store says of a lease; `None` where it is none, or was sealed under another key.
@@ -302,18 +309,19 @@ impl Identity {
         self.vantage(address).is_some_and(VantageKind::is_shared)
     }
 
-    fn id(&self, origin: Origin) -> String {
+    fn id(&self, origin: &Origin) -> String {
         if self.privacy == Privacy::Address {
             return match origin {
                 Origin::Address(address) => address.to_string(),
                 Origin::Net64(net) => format!("{net}/64"),
-                Origin::Machine(_) => NOBODY.to_owned(),
+                Origin::Machine(_) | Origin::Name(_) => NOBODY.to_owned(),
             };
         }
         let tag = match origin {
             Origin::Address(IpAddr::V4(address)) => hmac::sign(&self.key, &address.octets()),
             Origin::Address(IpAddr::V6(address)) => hmac::sign(&self.key, &address.octets()),
-            Origin::Machine(mac) => hmac::sign(&self.key, &mac),
+            Origin::Machine(mac) => hmac::sign(&self.key, mac),
+            Origin::Name(name) => hmac::sign(&self.key, format!("{NAME}{name}").as_bytes()),
             Origin::Net64(net) => hmac::sign(&self.key, net.octets().split_at(NET64_OCTETS).0),
         };
         let shown = tag.as_ref().split_at_checked(ID_OCTETS).map_or(&[][..], |(shown, _)| shown);
@@ -321,12 +329,23 @@ impl Identity {
     }
 }
 
-/// What an id is made of. The octets signed differ in number (4, 16, 8, 6), so that no two kinds share an id.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// What an id is made of. The octets signed differ in number (4, 16, 8, 6, more than 16), so that no two kinds share an id.
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Origin {
     Address(IpAddr),
     Net64(Ipv6Addr),
     Machine(Mac),
+    /// Of the lease file.
+    Name(Arc<str>),
+}
+
+impl From<&Owner> for Origin {
+    fn from(owner: &Owner) -> Self {
+        match owner {
+            Owner::Machine(mac) => Self::Machine(*mac),
+            Owner::Name(name) => Self::Name(name.clone()),
+        }
+    }
 }
 
 impl Origin {
@@ -347,6 +366,9 @@ const NOBODY: &str = "-";
 const ID_OCTETS: usize = 6;
 
 const NET64_OCTETS: usize = 8;
+
+/// What is signed before a name, so that it is longer than any address.
+const NAME: &str = "name of a lease: ";
 
 /// Ids kept, so that a client costs one HMAC (about 1 us) and not one for each report of a flow. A campus has fewer
 /// clients; a scan from spoofed addresses clears the cache and costs no more than that.
@@ -420,7 +442,7 @@ mod tests {
         }
         let client = |address: &str, kind| {
             let address = ip(address);
-            identity.machine(address, kind, identity.leases.at(address, at))
+            identity.machine(address, kind, identity.leases.at(address, at), None)
         };
         let one = client("10.0.0.1", None);
         assert_eq!((one.kind, &one), (ClientKind::Host, &client("2001:db8::7", None)));
@@ -432,6 +454,37 @@ mod tests {
         assert_eq!(client("10.0.0.2", None).kind, ClientKind::Unknown);
         let exact = identity.client(ip("2001:db8::8"), ClientKind::Host);
         assert_eq!(client("2001:db8::8", None), exact);
+    }
+
+    #[test]
+    fn whom_the_lease_file_names_is_one_client_at_every_address() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("leases.csv");
+        let rows = "address,from,to,identity,group\n10.8.0.7,,,alice,\n10.8.0.8,,,Alice,\n\
+                    10.8.0.9,,,3c:22:fb:01:02:03,\n10.8.0.10,,,,vpn\n10.9.0.1,,,alice,\n";
+        std::fs::write(&path, rows).unwrap();
+        let options = lease_file::Options { files: vec![path], ..Default::default() };
+        let file = LeaseFile::read(&options, |_| Ok(())).unwrap();
+        let hidden = identity(Privacy::Pseudonym, &[vantage(VantageKind::Nat, "10.9.0.0/16")]);
+        let lease = Lease { mac: Some([7; 6]), name: None, until: crate::time::Time::MAX };
+        let at = crate::time::Time::from_secs(1_700_000_000);
+        let client = |identity: &Identity, address: &str, lease| {
+            let address = ip(address);
+            identity.machine(address, None, lease, file.at(address, at))
+        };
+        let alice = client(&hidden, "10.8.0.7", None);
+        assert_eq!(alice.kind, ClientKind::Host);
+        assert_eq!(alice, client(&hidden, "10.8.0.8", Some(&lease)), "before what DHCP says");
+        assert_eq!(*alice.id, hidden.id_of(&Owner::read(" ALICE ").unwrap()));
+        assert!(Identity::is_pseudonym(&alice.id));
+        assert_ne!(alice.id, hidden.client(ip("10.8.0.7"), ClientKind::Host).id);
+        let machine = client(&hidden, "10.8.0.9", None);
+        let known = Lease { mac: Some([0x3c, 0x22, 0xfb, 1, 2, 3]), ..lease.clone() };
+        assert_eq!(machine, client(&hidden, "10.8.0.20", Some(&known)), "as DHCP knows it");
+        assert_eq!(client(&hidden, "10.8.0.10", None).kind, ClientKind::Unknown, "no identity");
+        assert_eq!(client(&hidden, "10.9.0.1", None).kind, ClientKind::Shared, "declared");
+        let shown = client(&identity(Privacy::Address, &[]), "10.8.0.7", None);
+        assert_eq!(shown, Client { id: "10.8.0.7".into(), kind: ClientKind::Host });
     }
 
     #[test]

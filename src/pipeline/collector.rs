@@ -130,7 +130,8 @@ impl Collector {
         let flow_options = &self.flow_options;
         let mut rows = self.names.take_changed(limit, at, |address| {
             let inside = names::is_inside(address) || flow_options.is_local(address);
-            plain || !(inside || rules.policy.is_grouped(address))
+            let ours = rules.policy.is_grouped(address) || rules.leases.has(address);
+            plain || !(inside || ours)
         });
         rows.extend(self.remembered.take_changed(limit.saturating_sub(rows.len())));
         rows.extend(self.identity.lease_rows(limit.saturating_sub(rows.len())));

@@ -496,7 +496,7 @@ mod tests {
 
     fn record() -> Record {
         let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 80 };
-        let ends = Ends { client: end, server: end, transport: Transport::Tcp };
+        let ends = Ends { client: end, server: end, transport: Transport::Tcp, vlan: None };
         Record::new(0, 1, ends)
     }
 

@@ -9,15 +9,18 @@ use crate::config::Config;
 use crate::export::Metrics;
 use crate::export::metrics::ExceptionEnd;
 use crate::fault::Faults;
+use crate::identity::LeaseFile;
+use crate::identity::lease_file::{self, Refused};
 use crate::policy::{NeverRecord, Policy};
 use crate::signature::Catalog;
 
 /// One snapshot. A batch of updates is judged by one snapshot, so that no verdict mixes two.
 #[derive(Debug)]
 pub struct Rules {
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     pub policy: Policy,
     pub never: NeverRecord,
+    pub leases: LeaseFile,
     /// Names the text that the policy was read from; stands in every event.
     pub policy_version: String,
 }
@@ -32,8 +35,24 @@ impl Rules {
         let policy = Policy::build(&config.policy_options(), &catalog, &config.file, &config.text)?;
         let never = &config.privacy.never_record;
         let never = NeverRecord::build(never, &catalog, &config.file, &config.text)?;
+        let leases = LeaseFile::read(&config.leases, |group| policy.knows_group(group))?;
         let policy_version = Id::of(&[&config.text]).to_string().chars().take(8).collect();
-        Ok(Self { catalog, policy, never, policy_version })
+        Ok(Self { catalog: Arc::new(catalog), policy, never, leases, policy_version })
+    }
+
+    /// The same rules with the files of leases as they lie on the disk now.
+    ///
+    /// # Errors
+    /// Why the files are refused, with file, line and remedy.
+    pub fn with_leases(&self, options: &lease_file::Options) -> Result<Self, Refused> {
+        let leases = LeaseFile::read(options, |group| self.policy.knows_group(group))?;
+        Ok(Self {
+            catalog: self.catalog.clone(),
+            policy: self.policy.clone(),
+            never: self.never.clone(),
+            leases,
+            policy_version: self.policy_version.clone(),
+        })
     }
 
     /// Tells the metrics which catalogue and policy are in force, and which vendors and groups they name.

@@ -1,7 +1,9 @@
-//! Who belongs together: groups by host name, hardware address and network.
+//! Who belongs together: groups by lease file, host name, hardware address, network and VLAN.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -17,17 +19,42 @@ use crate::identity::{Mac, Networks, parse_network};
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
     pub address: IpAddr,
+    /// The group that a row of the lease file gives.
+    pub listed: Option<&'a str>,
     pub mac: Option<Mac>,
     pub host: Option<&'a str>,
+    pub vlan: Option<NonZeroU16>,
 }
 
 impl From<IpAddr> for Who<'_> {
     fn from(address: IpAddr) -> Self {
-        Self { address, mac: None, host: None }
+        Self { address, listed: None, mac: None, host: None, vlan: None }
     }
 }
 
-/// All groups; a claim by host name goes before one by hardware address, and that before one by network.
+/// What puts a client into its group; the first of those that do decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    LeaseFile,
+    Host,
+    Mac,
+    Network,
+    Vlan,
+}
+
+impl By {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LeaseFile => "lease file",
+            Self::Host => "host name",
+            Self::Mac => "hardware address",
+            Self::Network => "network",
+            Self::Vlan => "VLAN",
+        }
+    }
+}
+
+/// All groups, by what claims clients for them.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     /// Patterns, those with the most characters first.
@@ -35,19 +62,26 @@ pub struct Groups {
     /// Beginnings of hardware addresses.
     macs: BTreeMap<Box<[u8]>, Group>,
     networks: Networks<Group>,
+    vlans: BTreeMap<NonZeroU16, Group>,
+    all: BTreeMap<Arc<str>, Group>,
     names: BTreeSet<Arc<str>>,
 }
 
 impl Groups {
-    pub fn of(&self, who: Who<'_>) -> Option<&Group> {
+    /// The group of a client, and by what; in the order of [`By`]. The lease file may say of one that it is in none.
+    pub fn of(&self, who: Who<'_>) -> Option<(&Group, By)> {
+        if let Some(listed) = who.listed {
+            return Some((self.all.get(listed)?, By::LeaseFile));
+        }
         let named = |host: &str| self.hosts.iter().find(|(pattern, _)| pattern.matches(host));
         // A machine gives its name with or without its domain.
         let host = who.host.and_then(|host| {
             named(host).or_else(|| host.split_once('.').and_then(|(label, _)| named(label)))
         });
-        host.map(|(_, group)| group)
-            .or_else(|| self.mac(&who.mac?))
-            .or_else(|| self.networks.longest(who.address))
+        host.map(|(_, group)| (group, By::Host))
+            .or_else(|| Some((self.mac(&who.mac?)?, By::Mac)))
+            .or_else(|| Some((self.networks.longest(who.address)?, By::Network)))
+            .or_else(|| Some((self.vlans.get(&who.vlan?)?, By::Vlan)))
     }
 
     pub const fn names(&self) -> &BTreeSet<Arc<str>> {
@@ -79,6 +113,7 @@ impl Builder<'_> {
                 lines.insert(name.clone(), line);
             }
             let member = Group { name, kind: group.clients };
+            groups.all.insert(member.name.clone(), member.clone());
             for text in &group.networks {
                 match parse_network(text.get_ref()) {
                     Err(what) => self.fault(&text.span(), what, "correct the network"),
@@ -99,6 +134,21 @@ impl Builder<'_> {
                     Some(prefix) => {
                         if self.claim(&mut claims.macs, prefix.clone(), "address", &member, text) {
                             groups.macs.insert(prefix, member.clone());
+                        }
+                    }
+                }
+            }
+            for number in &group.vlans {
+                let id = u16::try_from(*number.get_ref()).ok().filter(|id| *id <= LAST_VLAN);
+                match id.and_then(NonZeroU16::new) {
+                    None => self.fault(
+                        &number.span(),
+                        format!("`{}` is no VLAN", number.get_ref()),
+                        format!("write its id, from 1 to {LAST_VLAN}"),
+                    ),
+                    Some(id) => {
+                        if self.claim(&mut claims.vlans, id, "VLAN", &member, number) {
+                            groups.vlans.insert(id, member.clone());
                         }
                     }
                 }
@@ -132,7 +182,7 @@ impl Builder<'_> {
         key: K,
         kind: &str,
         group: &Group,
-        text: &Spanned<String>,
+        text: &Spanned<impl Display>,
     ) -> bool {
         let line = self.line(&text.span());
         if let Some((taken, first)) = claims.get(&key) {
@@ -155,7 +205,11 @@ struct Claims {
     networks: BTreeMap<IpNet, (Arc<str>, usize)>,
     macs: BTreeMap<Box<[u8]>, (Arc<str>, usize)>,
     hosts: BTreeMap<String, (Arc<str>, usize)>,
+    vlans: BTreeMap<NonZeroU16, (Arc<str>, usize)>,
 }
+
+/// 4095 is reserved (IEEE 802.1Q table 9-2).
+const LAST_VLAN: u16 = 4_094;
 
 /// `3c:22:fb`, or with hyphens.
 fn mac_prefix(text: &str) -> Option<Box<[u8]>> {

@@ -29,7 +29,7 @@ use self::build::Builder;
 use self::imitated::Imitated;
 use self::own::Own;
 
-pub use self::group::{Groups, Who};
+pub use self::group::{By, Groups, Who};
 pub use self::hours::Hours;
 pub use self::imitated::OwnImitation;
 pub use self::nearest::nearest;
@@ -67,9 +67,28 @@ impl Policy {
         Builder::new(catalog.vendors(), file, text).build(options)
     }
 
-    /// The group of a client: by host name, else by hardware address, else by the longest network, else [`OTHER`].
+    /// The group of a client: by the lease file, else by host name, else by hardware address, else by the longest network, else
+    /// by VLAN, else [`OTHER`].
     pub fn group(&self, who: Who<'_>) -> &Group {
-        self.groups.of(who).unwrap_or(&self.other)
+        self.groups.of(who).map_or(&self.other, |(group, _)| group)
+    }
+
+    /// The same, and by what; nothing for [`OTHER`].
+    pub fn group_by(&self, who: Who<'_>) -> (&Group, Option<By>) {
+        self.groups.of(who).map_or((&self.other, None), |(group, by)| (group, Some(by)))
+    }
+
+    /// Whether a group of this name is declared, or it is [`OTHER`].
+    ///
+    /// # Errors
+    /// The remedy for a name of none.
+    pub fn knows_group(&self, name: &str) -> Result<(), String> {
+        let names = self.groups.names();
+        if name == OTHER || names.contains(name) {
+            return Ok(());
+        }
+        let known = names.iter().map(|g| &**g).chain([OTHER]);
+        Err(nearest::suggest(name, known, "declare it as a `[[group]]`"))
     }
 
     /// Whether an address lies in a network of a declared group.

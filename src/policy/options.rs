@@ -47,6 +47,9 @@ pub struct GroupOptions {
     /// Patterns of the host names that machines give to DHCP.
     #[serde(default)]
     pub hosts: Vec<Spanned<String>>,
+    /// Ids of the VLANs in which clients send.
+    #[serde(default)]
+    pub vlans: Vec<Spanned<i64>>,
     /// What stands behind its addresses.
     pub clients: Option<ClientKind>,
 }

@@ -240,11 +240,49 @@ hosts = ["it-lap*"]
         (None, Some("jump"), "office"),
         (Some([0; 6]), Some("desk"), "office"),
     ] {
-        let address = "10.0.0.1".parse().unwrap();
-        let group = policy.group(Who { address, mac, host });
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let group = policy.group(Who { mac, host, ..Who::from(address) });
         assert_eq!(&*group.name, expected, "{mac:?} {host:?}");
     }
     assert_eq!(policy.groups().len(), 4);
+}
+
+#[test]
+fn the_lease_file_goes_before_all_and_the_vlan_behind_all() {
+    let policy = build(
+        r#"
+[[group]]
+name = "office"
+networks = ["10.0.0.0/16"]
+[[group]]
+name = "lab"
+vlans = [20, 4094]
+[[group]]
+name = "phones"
+macs = ["3c:22:fb"]
+[[group]]
+name = "it"
+hosts = ["it-*"]
+"#,
+    )
+    .unwrap();
+    let (phone, vlan) = (Some([0x3c, 0x22, 0xfb, 9, 9, 9]), std::num::NonZeroU16::new);
+    for (listed, host, mac, address, vlan, expected) in [
+        (Some("lab"), Some("it-7"), phone, "10.0.0.1", vlan(20), ("lab", Some(By::LeaseFile))),
+        (Some("other"), Some("it-7"), phone, "10.0.0.1", vlan(20), ("other", None)),
+        (None, Some("it-7"), phone, "10.0.0.1", vlan(20), ("it", Some(By::Host))),
+        (None, Some("desk"), phone, "10.0.0.1", vlan(20), ("phones", Some(By::Mac))),
+        (None, None, None, "10.0.0.1", vlan(20), ("office", Some(By::Network))),
+        (None, None, None, "10.9.0.1", vlan(4_094), ("lab", Some(By::Vlan))),
+        (None, None, None, "10.9.0.1", vlan(21), ("other", None)),
+        (None, None, None, "10.9.0.1", None, ("other", None)),
+    ] {
+        let address = address.parse().unwrap();
+        let (group, by) = policy.group_by(Who { address, listed, mac, host, vlan });
+        assert_eq!((&*group.name, by), expected);
+    }
+    assert_eq!(policy.knows_group("lab").and(policy.knows_group("other")), Ok(()));
+    assert!(policy.knows_group("offices").unwrap_err().contains("write `office` if"));
 }
 
 #[test]
@@ -256,6 +294,10 @@ fn two_claims_of_equal_rank_are_refused() {
     for (claim, expected) in [
         ("macs = [\"3c:22:fb\"]", "groups `a` (line 3) and `b` both claim address `3c:22:fb`"),
         ("hosts = [\"IT-*\"]", "groups `a` (line 3) and `b` both claim host name `IT-*`"),
+        ("vlans = [20]", "groups `a` (line 3) and `b` both claim VLAN `20`"),
+        ("vlans = [0]", "`0` is no VLAN"),
+        ("vlans = [4095]", "`4095` is no VLAN"),
+        ("vlans = [-1]", "`-1` is no VLAN"),
         ("macs = [\"3c:2\"]", "`3c:2` is no beginning of a hardware address"),
         ("hosts = [\"\"]", "an empty host name matches nothing"),
     ] {

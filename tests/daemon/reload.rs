@@ -1,5 +1,6 @@
 //! Another policy while packets flow; a broken one changes nothing, and says where it is broken.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,6 +66,49 @@ fn a_changed_policy_changes_the_state_shown_and_a_broken_one_does_not() {
 }
 
 #[test]
+fn a_changed_lease_file_is_taken_up_and_a_broken_one_is_not() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new("");
+    let file = office.path("leases.csv");
+    let write = |rows: &str| {
+        let new = office.path("new.csv");
+        fs::write(&new, format!("address,from,to,identity,group\n{rows}\n")).unwrap();
+        fs::rename(new, &file).unwrap();
+    };
+    let groups = ["it", "crew"].map(|name| format!("[[group]]\nname = '{name}'\n")).concat();
+    let table = format!("{groups}[leases]\nfiles = ['{}']\n", file.display());
+    write("198.18.0.5,,,alice,it");
+    office.configure(&table);
+    let sensor = office.run(&wire.near);
+    let visit = |client, host: &str, group: &str| {
+        wire.sender().request([198, 18, 0, client], [198, 18, 0, 80], host);
+        sensor.until(host, |s| {
+            let usage = s.json("/api/v1/usage")["usage"].take();
+            let rows = usage.as_array().unwrap().iter();
+            rows.filter(|row| host.contains(row["vendor"].as_str().unwrap()))
+                .any(|row| row["group"] == group)
+        });
+    };
+    visit(5, "acme.zendesk.com", "it");
+    write("198.18.0.6,,,bob,crew\n198.18.0.9,,,bob,crew");
+    sensor.until("it is read again", |s| s.metric(LEASE_ROWS) == Some(2.0));
+    visit(6, "acme.freshdesk.com", "crew");
+    visit(5, "acme.kustomerapp.com", "other");
+    write("198.18.0.6,,,bob,crews");
+    sensor.until("it is refused", |s| s.metric(LEASE_BROKEN) == Some(1.0));
+    assert_eq!((sensor.metric(LEASE_ROWS), sensor.metric(LEASE_FRESH)), (Some(2.0), Some(0.0)));
+    let place = format!("{}:2: unknown group `crews`", file.display());
+    assert_eq!(office.text("log").matches(&place).count(), 1);
+    visit(6, "acme.intercom.com", "crew");
+    let (status, answer) = sensor.ask("POST", "/-/reload");
+    assert!(status == 500 && answer.contains(&place), "{answer}");
+    write("198.18.0.7,,,carol,it");
+    sensor.until("it is mended", |s| s.metric(LEASE_FRESH) == Some(1.0));
+    assert_eq!(sensor.metric(LEASE_ROWS), Some(1.0));
+    sensor.stop();
+}
+
+#[test]
 fn twenty_reloads_under_traffic_lose_no_packet() {
     let Some(wire) = Wire::new() else { return };
     let office = Office::new(POLICY);
@@ -121,3 +165,6 @@ fn state(sensor: &Sensor<'_>) -> String {
 }
 
 const SUCCESSFUL: &str = "saastap_config_last_reload_successful";
+const LEASE_ROWS: &str = "saastap_lease_file_rows";
+const LEASE_FRESH: &str = "saastap_lease_file_last_read_successful";
+const LEASE_BROKEN: &str = "saastap_lease_file_failed_reads_total{reason=\"broken\"}";

@@ -12,15 +12,15 @@ use crate::program::{OFFICE_DAY, saastap};
 
 /// One record of a classic pcap file of Ethernet frames.
 #[derive(Clone)]
-struct Record {
+pub struct Record {
     micros: u64,
-    wire_len: u32,
-    bytes: Vec<u8>,
+    pub wire_len: u32,
+    pub bytes: Vec<u8>,
 }
 
 const HEADER: usize = 24;
 
-fn records(path: &str) -> (Vec<u8>, Vec<Record>) {
+pub fn records(path: &str) -> (Vec<u8>, Vec<Record>) {
     let packed = fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let mut all = Vec::new();
     flate2::read::MultiGzDecoder::new(packed).read_to_end(&mut all).unwrap();
@@ -40,7 +40,7 @@ fn records(path: &str) -> (Vec<u8>, Vec<Record>) {
     (all[..HEADER].to_vec(), records)
 }
 
-fn write(path: &Path, header: &[u8], records: &[Record]) {
+pub fn write(path: &Path, header: &[u8], records: &[Record]) {
     let mut all = header.to_vec();
     for record in records {
         let seconds = (record.micros / 1_000_000) as u32;

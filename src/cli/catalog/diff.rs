@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -28,13 +29,14 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, config: &Config, out: &mut impl Write) -> Result<(), Failure> {
-    let load = |path: &Path| -> Result<Catalog, Failure> {
+    let load = |path: &Path| -> Result<Arc<Catalog>, Failure> {
         if path == Path::new("-") {
             return Ok(Rules::load(config)?.catalog);
         }
-        Ok(Catalog::folder(path, &config.signatures)?)
+        Ok(Arc::new(Catalog::folder(path, &config.signatures)?))
     };
-    let changes = changes(&load(&args.old)?, &load(&args.new)?);
+    let (old, new) = (load(&args.old)?, load(&args.new)?);
+    let changes = changes(&old, &new);
     print(&changes, args.json, out)?;
     Ok(())
 }

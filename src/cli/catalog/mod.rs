@@ -16,7 +16,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use super::Failure;
 use crate::config::Config;
 use crate::pipeline::Rules;
-use crate::signature::{Catalog, Deployment, TenantVisibility};
+use crate::signature::{Deployment, TenantVisibility};
 
 /// Columns of the tables: the narrowest terminal that people use.
 const WIDTH: u16 = 80;
@@ -73,17 +73,19 @@ pub enum Command {
 /// What the person asked for and is not there, files that cannot be read, and standard output that cannot be written.
 pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let catalog = || -> Result<Catalog, Failure> { Ok(Rules::load(config)?.catalog) };
+    let rules = || Rules::load(config);
     let code = match &args.command {
         Command::List { category, json } => {
-            asked(list::list(category.as_deref(), *json, &catalog()?, &mut out)?)?
+            asked(list::list(category.as_deref(), *json, &rules()?.catalog, &mut out)?)?
         }
-        Command::Show { vendor, json } => asked(list::show(vendor, *json, &catalog()?, &mut out)?)?,
-        Command::Test(args) => score::run(args, &catalog()?, &mut out)?,
+        Command::Show { vendor, json } => {
+            asked(list::show(vendor, *json, &rules()?.catalog, &mut out)?)?
+        }
+        Command::Test(args) => score::run(args, &rules()?.catalog, &mut out)?,
         Command::Lint(args) => lint::run(args, config, &mut out)?,
-        Command::Stats { json } => done(stats::stats(*json, &catalog()?, &mut out)?),
+        Command::Stats { json } => done(stats::stats(*json, &rules()?.catalog, &mut out)?),
         Command::Diff(args) => done(diff::run(args, config, &mut out)?),
-        Command::Export { format } => done(export::export(*format, &catalog()?, &mut out)?),
+        Command::Export { format } => done(export::export(*format, &rules()?.catalog, &mut out)?),
         Command::New(args) => done(draft::run(args, config, &mut out)?),
     };
     out.flush()?;

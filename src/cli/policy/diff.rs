@@ -20,7 +20,7 @@ use crate::pipeline::{
 
 #[derive(clap::Args, Debug, Clone)]
 pub struct Args {
-    /// The configuration whose [own], [[group]] and [[policy]] may become those of this one
+    /// The configuration whose [own], [[group]], [leases] and [[policy]] may become those of this one
     #[arg(value_name = "NEW.toml")]
     new: PathBuf,
     /// Captures that both policies judge: verdicts and findings
@@ -42,6 +42,7 @@ pub fn run(args: &Args, old: Config) -> Result<ExitCode, Failure> {
     let new = Config {
         own: written.own,
         group: written.group,
+        leases: written.leases,
         policy: written.policy,
         file: written.file,
         text: written.text,

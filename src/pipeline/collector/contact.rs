@@ -7,7 +7,7 @@ use crate::alert::{FlowFacts, Sighting};
 use crate::decode::Endpoint;
 use crate::export::usage as exported;
 use crate::flow::{Delta, Ends};
-use crate::identity::{ClientKind, Privacy, community_id};
+use crate::identity::{ClientKind, Owner, Privacy, community_id};
 use crate::pipeline::judge::Judged;
 use crate::pipeline::name::Name;
 use crate::pipeline::record::{Contact, Record};
@@ -26,8 +26,15 @@ impl Collector {
         let Judged { verdict, relation, chain } = judged;
         let address = ends.client.ip.ip();
         let lease = self.identity.leases.at(address, at);
-        let (mac, host) = (lease.and_then(|l| l.mac), lease.and_then(|l| l.name.as_deref()));
-        let group = rules.policy.group(policy::Who { address, mac, host });
+        let row = rules.leases.at(address, at);
+        let owner = row.and_then(|row| row.owner.as_ref());
+        let group = rules.policy.group(policy::Who {
+            address,
+            listed: row.and_then(|row| row.group.as_deref()),
+            mac: owner.and_then(Owner::mac).or_else(|| lease?.mac),
+            host: lease.and_then(|lease| lease.name.as_deref()),
+            vlan: ends.vlan,
+        });
         let decision = rules.policy.decide(&policy::Contact {
             vendor: &verdict.vendor,
             tenant: verdict.tenant.as_deref(),
@@ -37,7 +44,7 @@ impl Collector {
             group: &group.name,
             at,
         });
-        let client = self.identity.machine(address, group.kind, lease);
+        let client = self.identity.machine(address, group.kind, lease, row);
         let key = Key {
             group: group.name.clone(),
             client: client.id,

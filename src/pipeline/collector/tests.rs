@@ -106,7 +106,7 @@ impl Desk {
         evidence: Option<Evidence>,
         sight: Sight,
     ) {
-        let ends = Ends { client, server, transport: Transport::Tcp };
+        let ends = Ends { client, server, transport: Transport::Tcp, vlan: None };
         self.told += 1;
         self.at = self.at.plus_secs(1);
         let (id, at) = (self.told, self.at);
@@ -311,7 +311,7 @@ fn a_lease_and_what_a_flow_was_outlive_a_restart() {
 fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
     let mut collector = Desk::new("").collector;
     let end = Endpoint { ip: Address::v4([203, 0, 113, 1]), port: 9 };
-    let ends = Ends { client: end, server: end, transport: Transport::Udp };
+    let ends = Ends { client: end, server: end, transport: Transport::Udp, vlan: None };
     let sent = Tally { bytes: 1_000, packets: 1, spoken: 1 };
     for generation in 0..2 {
         let what =

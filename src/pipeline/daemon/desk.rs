@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::leases::Followed;
 use crate::alert::event::{Audit, What};
 use crate::alert::sink::Configured;
 use crate::alert::{Event, Suppressed};
@@ -16,7 +17,7 @@ use crate::export::web::{
     CandidateRow, Coverage, Face, FindingRow, HealthRow, InsideServers, SuppressedRow, UsageRow,
     VisibilityRow,
 };
-use crate::identity::{self, NeverOptions};
+use crate::identity::{self, NeverOptions, lease_file};
 use crate::pipeline::collector::Collector;
 use crate::pipeline::rules::{InForce, Rules};
 use crate::pipeline::table::usage_rows;
@@ -36,7 +37,7 @@ pub struct Desk {
     fixed: String,
     capturing: AtomicBool,
     /// Two reloads at once would race for which is in force.
-    reloading: Mutex<()>,
+    reloading: Mutex<Followed>,
     shown: Mutex<Shown>,
 }
 
@@ -67,6 +68,8 @@ impl Desk {
         suppressed: Arc<Suppressed>,
         config: &Config,
     ) -> Self {
+        let followed = Followed::new(&config.leases, &in_force.load());
+        metrics.register(followed.cells().clone());
         Self {
             fixed: fixed(config),
             config_file,
@@ -75,7 +78,7 @@ impl Desk {
             inventory,
             suppressed,
             capturing: AtomicBool::new(false),
-            reloading: Mutex::default(),
+            reloading: Mutex::new(followed),
             shown: Mutex::default(),
         }
     }
@@ -130,7 +133,12 @@ impl Desk {
         std::mem::take(&mut self.shown().audits)
     }
 
-    fn load(&self) -> Result<(), String> {
+    /// Reads the files of leases again if they have changed.
+    pub fn follow_leases(&self) {
+        self.reloading.lock().unwrap_or_else(PoisonError::into_inner).follow(&self.in_force);
+    }
+
+    fn load(&self, followed: &mut Followed) -> Result<(), String> {
         let config = match &self.config_file {
             Some(file) => Config::load(file),
             None => Config::parse("defaults", String::new()),
@@ -141,10 +149,11 @@ impl Desk {
         Configured::read(&config.sink, &config.file, &config.text).map_err(|f| f.to_string())?;
         if fixed(&config) != self.fixed {
             tracing::warn!(
-                "changes outside [signatures], [own], [[group]], [[policy]] and never_record take effect at the next start"
+                "changes outside [signatures], [own], [[group]], [leases], [[policy]] and never_record take effect at the next start"
             );
         }
         rules.show(&self.metrics);
+        followed.taken_up(&config.leases, &rules);
         self.in_force.replace(rules);
         Ok(())
     }
@@ -160,6 +169,7 @@ fn fixed(config: &Config) -> String {
         signatures: signature::Options::default(),
         own: OwnOptions::default(),
         group: Vec::new(),
+        leases: lease_file::Options::default(),
         policy: Vec::new(),
         privacy: identity::Options {
             never_record: NeverOptions::default(),
@@ -180,8 +190,8 @@ impl Face for Desk {
     }
 
     fn reload(&self) -> Result<(), String> {
-        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.load();
+        let mut one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.load(&mut one);
         self.metrics.reloaded(result.is_ok());
         let outcome = if result.is_ok() { "success" } else { "failure" };
         let detail = result.as_ref().err().map_or("", |faults| faults);

@@ -4,6 +4,7 @@ mod acks;
 mod desk;
 mod hourly;
 mod keep;
+mod leases;
 mod log;
 
 use std::collections::BTreeMap;
@@ -168,7 +169,7 @@ impl Daemon {
             }
         });
         let _in_runtime = runtime.enter();
-        spawn_signals(&runtime, &beat, &desk)?;
+        spawn_tasks(&runtime, &beat, &desk)?;
         drop(_in_runtime);
         Ok(Self {
             runtime,
@@ -434,7 +435,10 @@ fn open_store(
     Ok(store.start(STORE_QUEUE, cells)?)
 }
 
-fn spawn_signals(runtime: &Runtime, beat: &Arc<Beat>, desk: &Arc<Desk>) -> io::Result<()> {
+/// How often it is looked whether the files of leases have changed.
+const LEASES_EVERY: Duration = Duration::from_secs(1);
+
+fn spawn_tasks(runtime: &Runtime, beat: &Arc<Beat>, desk: &Arc<Desk>) -> io::Result<()> {
     let seconds = beat.clone();
     runtime.spawn(async move {
         let mut every = tokio::time::interval(Duration::from_secs(1));
@@ -452,6 +456,16 @@ fn spawn_signals(runtime: &Runtime, beat: &Arc<Beat>, desk: &Arc<Desk>) -> io::R
             stop.stop.store(true, Ordering::Relaxed);
         });
     }
+    let followed = desk.clone();
+    runtime.spawn(async move {
+        let mut every = tokio::time::interval(LEASES_EVERY);
+        loop {
+            every.tick().await;
+            let followed = followed.clone();
+            // As a reload: the outcome is logged and counted where it happens.
+            let _ = tokio::task::spawn_blocking(move || followed.follow_leases()).await;
+        }
+    });
     let mut hangup = signal(SignalKind::hangup())?;
     let desk = desk.clone();
     runtime.spawn(async move {
