@@ -264,15 +264,11 @@ impl Reading<'_> {
             .trim(csv::Trim::All)
             .comment(Some(b'#'))
             .from_reader(text.as_bytes());
-        let columns = match reader.headers().ok().and_then(Columns::of) {
-            Some(columns) => columns,
-            None => {
-                let what = "the first line does not name the columns";
-                let fault =
-                    Fault::new(shown, what, "begin it with `address,from,to,identity,group`");
-                self.faults.push(fault.at_line(1));
-                return Ok(());
-            }
+        let Some(columns) = reader.headers().ok().and_then(Columns::of) else {
+            let what = "the first line does not name the columns";
+            let mend = "begin it with `address,from,to,identity,group`";
+            self.faults.push(Fault::new(shown, what, mend).at_line(1));
+            return Ok(());
         };
         for record in reader.records() {
             let record = match record {

@@ -467,6 +467,7 @@ mod tests {
         let file = LeaseFile::read(&options, |_| Ok(())).unwrap();
         let hidden = identity(Privacy::Pseudonym, &[vantage(VantageKind::Nat, "10.9.0.0/16")]);
         let lease = Lease { mac: Some([7; 6]), name: None, until: crate::time::Time::MAX };
+        let known = Lease { mac: Some([0x3c, 0x22, 0xfb, 1, 2, 3]), ..lease.clone() };
         let at = crate::time::Time::from_secs(1_700_000_000);
         let client = |identity: &Identity, address: &str, lease| {
             let address = ip(address);
@@ -479,7 +480,6 @@ mod tests {
         assert!(Identity::is_pseudonym(&alice.id));
         assert_ne!(alice.id, hidden.client(ip("10.8.0.7"), ClientKind::Host).id);
         let machine = client(&hidden, "10.8.0.9", None);
-        let known = Lease { mac: Some([0x3c, 0x22, 0xfb, 1, 2, 3]), ..lease.clone() };
         assert_eq!(machine, client(&hidden, "10.8.0.20", Some(&known)), "as DHCP knows it");
         assert_eq!(client(&hidden, "10.8.0.10", None).kind, ClientKind::Unknown, "no identity");
         assert_eq!(client(&hidden, "10.9.0.1", None).kind, ClientKind::Shared, "declared");
