@@ -197,7 +197,7 @@ fn the_configuration_has_every_key() {
     for (table, keys) in [
         ("own", "domains tenants names servers"),
         ("vantage", "kind networks"),
-        ("group", "name networks hosts macs clients"),
+        ("group", "name networks hosts macs vlans clients"),
         ("policy", "vendor category tenant relation role group deployment state hours exception"),
         (
             "sink",
