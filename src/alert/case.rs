@@ -1,6 +1,7 @@
 //! Cases: one kind of finding over clients and time, which says something at most once a window.
 
 mod acknowledged;
+mod lasting;
 mod single;
 #[cfg(test)]
 pub(super) mod tests;
@@ -13,14 +14,16 @@ use serde::{Deserialize, Serialize};
 
 pub use self::acknowledged::LEFT;
 use self::acknowledged::TAKEN;
-use self::single::{Case, CaseKey};
+use self::single::{Case, CaseKey, Place, Subject};
 use super::Options;
 use super::event::{Action, Event, Id, Sensor, What};
 use super::finding::{
     EXCEPTION_EXPIRED, EXPOSED_ON_PREMISE, FINDINGS, FIRST_SEEN, Finding, LOOKALIKE, Life,
-    OFF_HOURS, REMOTE_SESSION, Sighting, UNSANCTIONED_TENANT, UPLOAD_SPIKE,
+    OFF_HOURS, REMOTE_SESSION, SANCTIONED_SILENT, Sighting, UNSANCTIONED_TENANT, UPLOAD_SPIKE,
+    VISIBILITY_LOSS,
 };
 use super::reason::Reason;
+use super::silent::Silences;
 use super::suppressed::Suppressed;
 use super::upload::{Full, Uploads};
 use crate::count;
@@ -38,6 +41,8 @@ crate::rows! {
         OffHours => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "off_hours"),
         ExceptionExpired => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "exception_expired"),
         FirstSeen => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "first_seen"),
+        SanctionedSilent => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "sanctioned_silent"),
+        VisibilityLoss => Counter "saastap_findings_total" "Findings accepted for delivery, by kind." ("finding", "visibility_loss"),
         Accepted => Counter "saastap_alert_events_accepted_total" "Events that the store took for delivery.",
         Refused => Counter "saastap_alert_events_refused_total" "Events that the store did not take; they are raised again.",
         Open => Gauge "saastap_alert_cases" "Open cases.",
@@ -75,6 +80,7 @@ pub struct Cases {
     /// Findings that are said once for ever and were, but for first sights.
     told: BTreeSet<Id>,
     uploads: Uploads,
+    silences: Silences,
     /// Events on their way into the store.
     pending: HashMap<Id, Pending>,
     /// When learning began: the first sighting ever.
@@ -96,6 +102,7 @@ impl Cases {
             known: BTreeSet::new(),
             told: BTreeSet::new(),
             uploads: Uploads::default(),
+            silences: Silences::default(),
             pending: HashMap::new(),
             begin: None,
             changed: Vec::new(),
@@ -141,6 +148,7 @@ impl Cases {
             None
         });
         let seen = &Sighting { upload, ..*seen };
+        self.silences.met(seen);
         let begin = self.begin(seen.at);
         if seen.visited() && (seen.allowed() || seen.at < begin.plus(self.learning())) {
             self.learn(seen);
@@ -181,6 +189,7 @@ impl Cases {
             return;
         }
         self.looked = now;
+        self.hold_silences(now, raised);
         let (window, quiet) = (self.window(), hours(self.options.quiet_hours));
         for (key, case) in &mut self.cases {
             if case.pending.is_some() {
@@ -260,7 +269,7 @@ impl Cases {
 
     /// Rows that changed without an event since the last call: what was learned.
     pub fn changed(&mut self) -> Vec<Row> {
-        let usual = self.uploads.changed().into_iter();
+        let usual = self.uploads.changed().into_iter().chain(self.silences.changed());
         let mut rows = std::mem::take(&mut self.changed);
         rows.extend(usual.map(|(key, value)| Row { key, value: Some(value) }));
         rows
@@ -275,6 +284,8 @@ impl Cases {
             self.told.insert(Id::parse(value)?);
         } else if Uploads::owns(key) {
             self.uploads.restore(key, value)?;
+        } else if Silences::owns(key) {
+            self.silences.restore(key, value)?;
         } else if key.starts_with(KNOWN) {
             let known: Known = serde_json::from_str(value).ok()?;
             // A `first_seen` is committed with the row of its group alone: that tells of the organisation as well.
@@ -334,15 +345,24 @@ impl Cases {
         raised: &mut Vec<Raised>,
     ) {
         let Some(exception) = &seen.decision.expired else { return };
-        let key = CaseKey::of(finding, seen);
-        let (marker, tenant) = match &key.tenant {
+        let place = Place::of(finding, seen);
+        let (marker, tenant) = match &place.tenant {
             Some(tenant) => ("tenant", &**tenant),
             None => ("", ""),
         };
         let words = [&exception.owner, &exception.reason, &exception.expires].map(String::as_str);
         let [owner, reason, expires] = words;
-        let uid =
-            Id::of(&[finding.id, &key.group, &key.vendor, marker, tenant, owner, reason, expires]);
+        let uid = Id::of(&[
+            finding.id,
+            &place.group,
+            &place.vendor,
+            marker,
+            tenant,
+            owner,
+            reason,
+            expires,
+        ]);
+        let key = CaseKey { finding: finding.id, subject: Subject::Usage(place.clone()) };
         let event_id = Id::of(&[&uid.to_string(), Action::Create.name(), "0"]);
         if self.told.contains(&uid) || self.pending.contains_key(&event_id) {
             self.suppressed.note(finding, seen, Reason::ToldOnce);
@@ -389,9 +409,10 @@ impl Cases {
         let under_way = |p: &Pending| matches!(p, Pending::FirstSight { known } if known.contains(&organisation));
         let is_known = self.known.contains(&organisation) || self.pending.values().any(under_way);
         let scope = if is_known { "group" } else { "organisation" };
-        let key = CaseKey { tenant: None, ..CaseKey::of(finding, seen) };
+        let place = Place { tenant: None, ..Place::of(finding, seen) };
         // By its words alone: while one is on its way into the store, the next sighting makes the same.
-        let uid = Id::of(&[finding.id, &key.group, &key.vendor]);
+        let uid = Id::of(&[finding.id, &place.group, &place.vendor]);
+        let key = CaseKey { finding: finding.id, subject: Subject::Usage(place) };
         let event_id = Id::of(&[&uid.to_string(), Action::Create.name(), "0"]);
         if self.pending.contains_key(&event_id) {
             return;
@@ -400,9 +421,11 @@ impl Cases {
         case.uid = uid;
         case.note(threshold, seen, 1);
         let Some(mut out) = case.raise(&key, Action::Create, seen.at, &self.sensor) else { return };
-        if let What::Finding(report) = &mut out.event.what {
-            report.scope = Some(scope);
-            report.tenant.clone_from(&seen.key.tenant);
+        if let What::Finding(report) = &mut out.event.what
+            && let Some(usage) = report.usage_mut()
+        {
+            usage.scope = Some(scope);
+            usage.tenant.clone_from(&seen.key.tenant);
         }
         out.row = group.row();
         self.pending.insert(event_id, Pending::FirstSight { known: [organisation, group] });
@@ -487,6 +510,8 @@ fn counter(finding: &str) -> Counter {
         EXCEPTION_EXPIRED => Counter::ExceptionExpired,
         FIRST_SEEN => Counter::FirstSeen,
         LOOKALIKE => Counter::Lookalike,
+        SANCTIONED_SILENT => Counter::SanctionedSilent,
+        VISIBILITY_LOSS => Counter::VisibilityLoss,
         _ => Counter::UnsanctionedUse,
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::finding::{FlowFacts, Severity};
+use super::lasting::Lasting;
 use super::session::Session;
 use super::summary::Summary;
 use super::upload::Upload;
@@ -88,6 +89,32 @@ pub struct Audit {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pub finding: Heading,
+    #[serde(flatten)]
+    pub about: About,
+    /// What decided that it is to be said now.
+    pub threshold: Box<str>,
+    /// Reports of flows that met the condition since the case was opened; looks at which what lasts was still so.
+    pub sightings: u64,
+    pub opened: Time,
+    pub last_seen: Time,
+    /// Who knows of it; until then the case says nothing but its end, or that it became graver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledged>,
+}
+
+/// What a case is about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum About {
+    /// Contacts of clients with a vendor.
+    Usage(Box<UsageFacts>),
+    /// What no contact shows.
+    Lasting(Lasting),
+}
+
+/// Contacts of clients with a vendor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UsageFacts {
     pub vendor: VendorName,
     pub tenant: Option<Arc<str>>,
     /// Where the finding is about one server: its address, or what stands for it by `privacy.client`.
@@ -99,8 +126,6 @@ pub struct Report {
     pub state: State,
     /// The rule that gave the state, as `policy[3] (saastap.toml:41)`.
     pub rule: Option<Arc<str>>,
-    /// What decided that it is to be said now.
-    pub threshold: Box<str>,
     /// `first_seen` only: new to the whole `organisation` or to the `group`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<&'static str>,
@@ -114,27 +139,62 @@ pub struct Report {
     pub client: ClientName,
     pub engagement: Depth,
     pub clients: Clients,
-    /// Reports of flows that met the condition since the case was opened.
-    pub sightings: u64,
-    pub opened: Time,
-    pub last_seen: Time,
-    /// Who knows of it; until then the case says nothing but its end, or that it became graver.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub acknowledged: Option<Acknowledged>,
     /// The flow that completed the condition: its ends are the event's.
     pub flow: Option<Proof>,
     pub evidence: Vec<Proof>,
 }
 
 impl Report {
+    /// Contacts, where it is about some.
+    pub fn usage(&self) -> Option<&UsageFacts> {
+        match &self.about {
+            About::Usage(usage) => Some(usage),
+            About::Lasting(_) => None,
+        }
+    }
+
+    pub fn usage_mut(&mut self) -> Option<&mut UsageFacts> {
+        match &mut self.about {
+            About::Usage(usage) => Some(usage),
+            About::Lasting(_) => None,
+        }
+    }
+
+    pub fn lasting(&self) -> Option<&Lasting> {
+        match &self.about {
+            About::Usage(_) => None,
+            About::Lasting(lasting) => Some(lasting),
+        }
+    }
+
+    /// The vendor, where it is about one.
+    pub fn vendor(&self) -> Option<&VendorName> {
+        match &self.about {
+            About::Usage(usage) => Some(&usage.vendor),
+            About::Lasting(lasting) => lasting.vendor(),
+        }
+    }
+
+    /// What policy says, where it is about what policy judges.
+    pub fn state(&self) -> Option<State> {
+        match &self.about {
+            About::Usage(usage) => Some(usage.state),
+            About::Lasting(lasting) => lasting.state(),
+        }
+    }
+
     /// `Use of an unsanctioned service: Zendesk/acme (group support, 3 clients)`
     fn summary(&self) -> String {
-        let tenant = self.tenant.as_deref().map(|t| format!("/{t}")).unwrap_or_default();
-        let least = if self.clients.exact { "" } else { "at least " };
-        let plural = if self.clients.count == 1 { "" } else { "s" };
+        let usage = match &self.about {
+            About::Usage(usage) => usage,
+            About::Lasting(lasting) => return format!("{}: {lasting}", self.finding.title),
+        };
+        let tenant = usage.tenant.as_deref().map(|t| format!("/{t}")).unwrap_or_default();
+        let least = if usage.clients.exact { "" } else { "at least " };
+        let plural = if usage.clients.count == 1 { "" } else { "s" };
         format!(
             "{}: {}{tenant} (group {}, {least}{} client{plural})",
-            self.finding.title, self.vendor.name, self.group, self.clients.count
+            self.finding.title, usage.vendor.name, usage.group, usage.clients.count
         )
     }
 }

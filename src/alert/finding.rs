@@ -66,6 +66,8 @@ pub enum Life {
     Apart,
     /// Said once for ever.
     Once,
+    /// As a case of what lasts, which no one contact shows.
+    Lasting,
 }
 
 /// All findings, the more specific before the more general: of the first rows that compete for one sighting only one is raised.
@@ -170,6 +172,30 @@ pub static FINDINGS: &[Finding] = &[
         life: Life::Once,
         condition: first_seen,
     },
+    Finding {
+        id: SANCTIONED_SILENT,
+        title: "A sanctioned service that everybody used falls silent",
+        definition: "A sanctioned service had silent_clients clients a day in the mean over silent_known_days working days, and \
+                     then none for silent_days, while others were used as always and the sensor saw what it should: it may \
+                     have been replaced, or has moved to where the sensor does not see it.",
+        severity: Severity::Low,
+        attack: &[],
+        remote: (Severity::Low, &[]),
+        life: Life::Lasting,
+        condition: of_no_contact,
+    },
+    Finding {
+        id: VISIBILITY_LOSS,
+        title: "The sensor sees less than passes it",
+        definition: "More than the share that [alert.loss] allows was dropped before it could be read, came in one direction \
+                     only, twice, with a VLAN tag in one direction, with clocks that differ, or with encrypted names (ECH). One \
+                     case for each cause; what the sensor does not say may happen all the same.",
+        severity: Severity::Medium,
+        attack: &["T1562"],
+        remote: (Severity::Medium, &["T1562"]),
+        life: Life::Lasting,
+        condition: of_no_contact,
+    },
 ];
 
 pub const LOOKALIKE: &str = "lookalike";
@@ -181,6 +207,8 @@ pub const UPLOAD_SPIKE: &str = "upload_spike";
 pub const OFF_HOURS: &str = "off_hours";
 pub const EXCEPTION_EXPIRED: &str = "exception_expired";
 pub const FIRST_SEEN: &str = "first_seen";
+pub const SANCTIONED_SILENT: &str = "sanctioned_silent";
+pub const VISIBILITY_LOSS: &str = "visibility_loss";
 
 /// How grave; the names are those of OCSF, the numbers of syslog are given by the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -385,6 +413,10 @@ fn off_hours(seen: &Sighting<'_>) -> Option<&'static str> {
 fn exception_expired(seen: &Sighting<'_>) -> Option<&'static str> {
     let goes_on = seen.decision.expired.is_some() && seen.visited();
     goes_on.then_some("visit after the last day")
+}
+
+const fn of_no_contact(_: &Sighting<'_>) -> Option<&'static str> {
+    None
 }
 
 fn first_seen(seen: &Sighting<'_>) -> Option<&'static str> {

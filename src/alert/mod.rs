@@ -5,9 +5,12 @@ mod case;
 pub mod event;
 pub mod finding;
 pub mod format;
+pub mod lasting;
+mod loss;
 pub mod outbox;
 mod reason;
 mod session;
+mod silent;
 pub mod sink;
 pub mod summary;
 pub mod suppressed;
@@ -18,9 +21,12 @@ use serde::{Deserialize, Serialize};
 pub use case::{Cases, Counter, LEFT, Raised, Row};
 pub use event::{Event, Sensor};
 pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
+pub use lasting::{Cause, Lasting};
+pub use loss::{LossOptions, Losses, Measure, Measured};
 pub use outbox::{Outbox, SinkStats, audit_letters};
 pub use reason::{Reason, Shallow};
 pub use session::Session;
+pub use silent::{DayOf, Met};
 pub use summary::Summary;
 pub use suppressed::{Contact, Kept, Suppressed};
 pub use upload::Upload;
@@ -46,6 +52,13 @@ pub struct Options {
     pub upload_deviations: u32,
     /// ... once so many days are known of the group and the vendor.
     pub upload_learn_days: u32,
+    /// Clients a day, in the mean, that a sanctioned vendor must have had ...
+    pub silent_clients: u32,
+    /// ... over so many working days (fewer would call a project's end a silence) ...
+    pub silent_known_days: u32,
+    /// ... before so many without one raise `sanctioned_silent`: a week, so that no long weekend does.
+    pub silent_days: u32,
+    pub loss: LossOptions,
 }
 
 impl Default for Options {
@@ -59,6 +72,10 @@ impl Default for Options {
             upload_floor: 50_000_000,
             upload_deviations: 8,
             upload_learn_days: 28,
+            silent_clients: 5,
+            silent_known_days: 20,
+            silent_days: 5,
+            loss: LossOptions::default(),
         }
     }
 }
@@ -71,6 +88,7 @@ impl Options {
         (self.max_cases as u64) * (8_192 + 256 + upload::USUAL_MEMORY)
             + (self.max_clients as u64) * 18
             + upload::SENDERS_MEMORY
+            + silent::MEMORY
             + Suppressed::MEMORY
     }
 }

@@ -6,6 +6,7 @@ use super::finding::{
     EXCEPTION_EXPIRED, EXPOSED_ON_PREMISE, FIRST_SEEN, Finding, OFF_HOURS, REMOTE_SESSION,
     Sighting, UNSANCTIONED_TENANT, UNSANCTIONED_USE,
 };
+use super::lasting::Loss;
 use crate::policy::{Relation, State};
 use crate::signature::Role;
 use crate::time::Time;
@@ -54,6 +55,18 @@ pub enum Reason {
     Other { finding: &'static str },
     /// As many cases as `max_cases` were open, or so much was learned.
     Full,
+    /// A sensor that has just started judges nothing.
+    Starting { until: Time },
+    /// So few packets, flows or octets in the window say nothing.
+    Little { whole: u64, needs: u64 },
+    /// The share is below its threshold.
+    Share(Loss),
+    /// A sanctioned vendor was used after, or not for so few working days.
+    Used { silent_days: u32, needs: u32 },
+    /// It was silent for so long that this is usual by now.
+    LongSilent { days: u32 },
+    /// Too few used it before, or on too few of the working days that are known.
+    Rare { used_days: u32, known_days: u32, clients_a_day: u32 },
 }
 
 /// The depth of a use that is not deep enough.

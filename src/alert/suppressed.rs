@@ -1,6 +1,6 @@
 //! What was kept back, and why: of each contact that raised nothing the last reason, for whoever asks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::finding::{FINDINGS, Finding, LOOKALIKE, Sighting};
@@ -20,9 +20,14 @@ crate::rows! {
 /// Written by the collector, read by the web.
 pub struct Suppressed {
     held: Mutex<HashMap<Contact, Vec<Kept>>>,
+    /// Findings of what lasts, by finding and cause or vendor: a few causes, and vendors of which days are kept.
+    lasting: Mutex<BTreeMap<Lasting, (Time, Reason)>>,
     most: usize,
     cells: Arc<Cells<Counter>>,
 }
+
+/// A finding, and the cause or the vendor that it is about.
+type Lasting = (&'static str, Arc<str>);
 
 /// One finding that was not raised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +54,7 @@ impl Suppressed {
     pub const MEMORY: u64 = Self::MOST as u64 * (64 + FINDINGS_AT_MOST * size_of::<Kept>() as u64);
 
     pub fn new(most: usize) -> Self {
-        Self { held: Mutex::default(), most, cells: Cells::new() }
+        Self { held: Mutex::default(), lasting: Mutex::default(), most, cells: Cells::new() }
     }
 
     pub const fn cells(&self) -> &Arc<Cells<Counter>> {
@@ -61,6 +66,26 @@ impl Suppressed {
         let mut all: Vec<_> = self.held().iter().map(|(c, k)| (c.clone(), k.clone())).collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all
+    }
+
+    /// Findings of what lasts that were not raised: which, of what cause or vendor, when that was last looked at, and why.
+    pub fn all_lasting(&self) -> Vec<(&'static str, Arc<str>, Time, Reason)> {
+        let held = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = |((finding, about), (at, reason)): (&Lasting, &(Time, Reason))| {
+            (*finding, about.clone(), *at, reason.clone())
+        };
+        held.iter().map(row).collect()
+    }
+
+    pub(super) fn lasting(&self, finding: &'static str, about: &str, at: Time, reason: Reason) {
+        let mut held = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        held.insert((finding, about.into()), (at, reason));
+    }
+
+    /// Nothing keeps it back any more.
+    pub(super) fn end(&self, finding: &'static str, about: &str) {
+        let mut held = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        held.remove(&(finding, about.into()));
     }
 
     /// The condition of the finding was not met, or what is hardly certain met it.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{Failure, tables};
-use crate::alert::event::{Acknowledged, Id, Report, Sensor, What};
+use crate::alert::event::{About, Acknowledged, Id, Report, Sensor, What};
 use crate::alert::{Cases, LEFT, Severity};
 use crate::config::Config;
 use crate::count::Cells;
@@ -169,27 +169,41 @@ fn show(out: &mut impl Write, case: &Shown) -> io::Result<()> {
     line("case", report.finding.uid.to_string())?;
     line("finding", format!("{} ({})", report.finding.id, case.severity.name()))?;
     line("title", report.finding.title.to_owned())?;
-    line("vendor", format!("{} ({})", plain(&report.vendor.name), report.vendor.id))?;
-    if let Some(tenant) = &report.tenant {
-        line("tenant", format!("{} ({})", plain(tenant), report.relation.name()))?;
+    if let Some(vendor) = report.vendor() {
+        line("vendor", format!("{} ({})", plain(&vendor.name), vendor.id))?;
     }
-    if let Some(server) = &report.server {
-        line("server", plain(server))?;
+    if let Some(usage) = report.usage() {
+        if let Some(tenant) = &usage.tenant {
+            line("tenant", format!("{} ({})", plain(tenant), usage.relation.name()))?;
+        }
+        if let Some(server) = &usage.server {
+            line("server", plain(server))?;
+        }
+        line("role", usage.role.to_string())?;
+        line("group", plain(&usage.group))?;
     }
-    line("role", report.role.to_string())?;
-    line("group", plain(&report.group))?;
-    line("state", report.state.to_string())?;
-    line("rule", report.rule.as_deref().unwrap_or("none matched").to_owned())?;
+    if let Some(state) = report.state() {
+        line("state", state.to_string())?;
+    }
+    match &report.about {
+        About::Usage(usage) => {
+            line("rule", usage.rule.as_deref().unwrap_or("none matched").to_owned())?;
+        }
+        About::Lasting(lasting) => line("what", plain(&lasting.to_string()))?,
+    }
     line("decided by", report.threshold.to_string())?;
     line("opened", Second(report.opened).to_string())?;
     line("last seen", Second(report.last_seen).to_string())?;
-    let least = if report.clients.exact { "" } else { "at least " };
-    line("clients", format!("{least}{}", report.clients.count))?;
-    for client in &report.clients.listed {
-        line("", plain(client))?;
-    }
-    if let Some(flow) = &report.flow {
-        line("last flow", format!("{} {} ({})", Second(flow.time), plain(&flow.name), flow.via))?;
+    if let Some(usage) = report.usage() {
+        let least = if usage.clients.exact { "" } else { "at least " };
+        line("clients", format!("{least}{}", usage.clients.count))?;
+        for client in &usage.clients.listed {
+            line("", plain(client))?;
+        }
+        if let Some(flow) = &usage.flow {
+            let (at, name) = (Second(flow.time), plain(&flow.name));
+            line("last flow", format!("{at} {name} ({})", flow.via))?;
+        }
     }
     if let Some(known) = &report.acknowledged {
         let until = Second(known.until);

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::case::Shown;
 use crate::alert::Event;
-use crate::alert::event::What;
+use crate::alert::event::{About, What};
 use crate::export::web::{CandidateRow, InsideServers, Octets, VisibilityRow};
 use crate::export::{Coverage, FindingRow, UsageRow};
 use crate::identity::CanaryRow;
@@ -49,19 +49,25 @@ pub fn findings(out: &mut impl Write, events: &[Event]) -> io::Result<()> {
             writeln!(out, "\nFindings")?;
             any = true;
         }
-        let whose = report.tenant.as_deref().map(|t| format!(" ({t})")).unwrap_or_default();
+        let (at, severity) = (Second(event.time), event.severity.name());
+        let usage = match &report.about {
+            About::Usage(usage) => usage,
+            About::Lasting(lasting) => {
+                writeln!(out, "{at} {severity} {} {lasting}", report.finding.id)?;
+                continue;
+            }
+        };
+        let whose = usage.tenant.as_deref().map(|t| format!(" ({t})")).unwrap_or_default();
         writeln!(
             out,
-            "{} {} {} {}{whose} as {}, group {}: {} client{}, {}; by {}",
-            Second(event.time),
-            event.severity.name(),
+            "{at} {severity} {} {}{whose} as {}, group {}: {} client{}, {}; by {}",
             report.finding.id,
-            report.vendor.id,
-            report.role,
-            report.group,
-            report.clients.count,
-            if report.clients.count == 1 { "" } else { "s" },
-            report.clients.listed.join(" "),
+            usage.vendor.id,
+            usage.role,
+            usage.group,
+            usage.clients.count,
+            if usage.clients.count == 1 { "" } else { "s" },
+            usage.clients.listed.join(" "),
             report.threshold,
         )?;
     }
@@ -76,18 +82,21 @@ pub fn cases(out: &mut impl Write, cases: &[Shown]) -> io::Result<()> {
     let header = ["ID", "SEVERITY", "FINDING", "VENDOR", "GROUP", "CLIENTS", "QUIET UNTIL"];
     let mut table = plain(header, &[5]);
     for Shown { severity, report, .. } in cases {
-        let vendor = match report.tenant.as_deref() {
-            Some(tenant) => format!("{}/{}", report.vendor.id, tenant.escape_debug()),
-            None => report.vendor.id.to_string(),
-        };
+        let usage = report.usage();
+        let none = || "-".to_owned();
+        let vendor = report.vendor().map_or_else(none, |vendor| {
+            let tenant = usage.and_then(|usage| usage.tenant.as_deref());
+            let tenant = tenant.map(|tenant| format!("/{}", tenant.escape_debug()));
+            format!("{}{}", vendor.id, tenant.unwrap_or_default())
+        });
         let until = report.acknowledged.as_ref().map(|a| Second(a.until).to_string());
         table.add_row([
             report.finding.uid.to_string().chars().take(8).collect(),
             severity.name().to_owned(),
             report.finding.id.to_owned(),
             vendor,
-            report.group.escape_debug().to_string(),
-            report.clients.count.to_string(),
+            usage.map_or_else(none, |usage| usage.group.escape_debug().to_string()),
+            usage.map_or_else(none, |usage| usage.clients.count.to_string()),
             until.map_or_else(|| "-".to_owned(), |until| until.chars().take(10).collect()),
         ]);
     }

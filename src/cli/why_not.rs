@@ -95,9 +95,10 @@ impl Args {
     /// Whether the event is of this vendor and lists the client.
     fn names(&self, event: &Event) -> bool {
         let What::Finding(report) = &event.what else { return false };
-        *report.vendor.id == *self.vendor
-            && (self.tenant.is_none() || self.tenant.as_deref() == report.tenant.as_deref())
-            && report.clients.listed.iter().any(|client| **client == *self.client)
+        let Some(usage) = report.usage() else { return false };
+        *usage.vendor.id == *self.vendor
+            && (self.tenant.is_none() || self.tenant.as_deref() == usage.tenant.as_deref())
+            && usage.clients.listed.iter().any(|client| **client == *self.client)
     }
 }
 

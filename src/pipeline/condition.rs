@@ -40,6 +40,12 @@ pub fn conditions(counted: &[Arc<dyn Counted>]) -> Vec<Condition> {
     told.collect()
 }
 
+/// How many packets or TCP flows show the condition of this name, and of how many.
+pub fn measured(counted: &[Arc<dyn Counted>], name: &str) -> Option<(u64, u64)> {
+    let known = CONDITIONS.iter().find(|known| known.name == name)?;
+    Some((sum(counted, known.part.0, known.part.1), sum(counted, known.whole, None)))
+}
+
 /// The sum of all rows with this name, or of those with this label too.
 pub fn sum(counted: &[Arc<dyn Counted>], name: &str, label: Option<(&str, &str)>) -> u64 {
     let of = |cells: &Arc<dyn Counted>| -> u64 {

@@ -83,6 +83,11 @@ impl Seen {
         self.candidates.bytes(ticket, bytes);
     }
 
+    /// Octets of flows whose name is encrypted, and of all that have a name or a reason.
+    pub fn encrypted_names(&self) -> (u64, u64) {
+        (self.shares.of(Visibility::Ech).bytes, self.shares.all().bytes)
+    }
+
     /// The first line of every page and report.
     pub fn coverage(&self) -> Coverage {
         let all = self.shares.all().bytes;

@@ -15,7 +15,7 @@ use super::ring::PAUSE;
 use super::rules::InForce;
 use super::update::{Outlet, Update};
 use super::worker::{Moment, Worker};
-use crate::alert::event::What;
+use crate::alert::event::{About, What};
 use crate::alert::{self, Cases, Event, Sensor};
 use crate::capture::{self, Source};
 use crate::config::Config;
@@ -225,10 +225,12 @@ fn add(event: Event, events: &mut Vec<Event>) {
                 *severity = event.severity;
                 first.threshold = later.threshold;
             }
-            first.clients = later.clients;
             first.sightings = later.sightings;
             first.last_seen = later.last_seen;
-            first.evidence = later.evidence;
+            if let (Some(first), About::Usage(later)) = (first.usage_mut(), later.about) {
+                first.clients = later.clients;
+                first.evidence = later.evidence;
+            }
         }
         None => events.push(Event { what: What::Finding(later), ..event }),
     }

@@ -1,5 +1,6 @@
 //! What kept findings back, in the words that a person reads.
 
+use crate::alert::finding::SANCTIONED_SILENT;
 use crate::alert::{Contact, Kept, Reason, Shallow, Suppressed};
 use crate::export::SuppressedRow;
 use crate::export::web::Octets;
@@ -24,7 +25,47 @@ pub fn suppressed_rows(suppressed: &Suppressed, inventory: &Inventory) -> Vec<Su
             });
         }
     }
+    for (finding, about, at, reason) in suppressed.all_lasting() {
+        let of_vendor = finding == SANCTIONED_SILENT;
+        let text = lasting_words(&reason);
+        rows.push(SuppressedRow {
+            finding: finding.to_owned(),
+            vendor: if of_vendor { about.to_string() } else { String::new() },
+            tenant: None,
+            group: String::new(),
+            client: String::new(),
+            role: String::new(),
+            at,
+            reason: if of_vendor { text } else { format!("{about}: {text}") },
+        });
+    }
     rows
+}
+
+/// Of what is about no contact.
+fn lasting_words(reason: &Reason) -> String {
+    match reason {
+        Reason::Starting { until } => format!("not in the first hour: until {}", Second(*until)),
+        Reason::Little { whole, needs } => format!("{whole} of {needs} that a share needs"),
+        Reason::Share(loss) => format!(
+            "{} of {} {} in {} minutes, below {} %",
+            loss.part,
+            loss.whole,
+            loss.cause.of(),
+            loss.minutes,
+            loss.threshold_percent
+        ),
+        Reason::Used { silent_days, needs } => {
+            format!("{silent_days} of {needs} working days without a client")
+        }
+        Reason::LongSilent { days } => format!("silent for {days} working days: usual by now"),
+        Reason::Rare { used_days, known_days, clients_a_day } => {
+            format!(
+                "used on {used_days} of {known_days} working days, by {clients_a_day} clients a day"
+            )
+        }
+        _ => "does not apply".into(),
+    }
 }
 
 fn words(contact: &Contact, kept: &Kept, inventory: &Inventory) -> String {
@@ -61,6 +102,12 @@ fn words(contact: &Contact, kept: &Kept, inventory: &Inventory) -> String {
         }
         Reason::Other { finding } => format!("{finding} tells of it"),
         Reason::Full => "no room: max_cases of [alert] is reached".into(),
+        reason @ (Reason::Starting { .. }
+        | Reason::Little { .. }
+        | Reason::Share(_)
+        | Reason::Used { .. }
+        | Reason::LongSilent { .. }
+        | Reason::Rare { .. }) => lasting_words(reason),
     }
 }
 

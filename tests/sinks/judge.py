@@ -13,7 +13,10 @@ import sys
 
 def from_json(line):
     event = json.loads(line)
-    if event["event_kind"] == "finding":
+    if event.get("finding", {}).get("id") in LASTING:
+        assert not {"client", "group", "flow", "evidence", "clients"} & event.keys(), event
+        assert ("loss" in event) == ("vendor" not in event) == ("state" not in event), event
+    elif event["event_kind"] == "finding":
         config = configparser.RawConfigParser(delimiters="=", comment_prefixes="#")
         config.read(TRANSFORMS)
         client = re.search(config["saastap_client"]["REGEX"], line)
@@ -51,6 +54,9 @@ def from_cef(line):
     assert 0 <= int(event["Severity"]) <= 10, event
     if event["DeviceEventClassID"] == "usage":
         assert (event["out"], event["in"], event["state"]) == ("4096", "65536", "sanctioned"), event
+    elif event["DeviceEventClassID"] in LASTING:
+        assert not {"src", "suid", "dhost", "group", "clients"} & event.keys(), event
+        assert ("saastap_loss_cause" in event) == ("vendor" not in event), event
     elif event["DeviceEventClassID"] != "heartbeat":
         assert event["dhost"] == "relay-1.net.anydesk.test" and event["src"] == "10.20.0.7", event
         assert event["community_id"] == "1:3b04DeQ0E2U5k9jLZoqT3AO9K5U\\=", event
@@ -74,6 +80,7 @@ def from_leef(line):
     return event["eventId"]
 
 
+LASTING = {"visibility_loss", "sanctioned_silent"}
 SCHEMAS = {}
 TRANSFORMS = pathlib.Path(__file__).parents[2] / "config/siem/splunk/transforms.conf"
 name, path = sys.argv[1:]

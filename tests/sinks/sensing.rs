@@ -8,7 +8,7 @@ use saastap::alert::event::{ClientName, VendorName};
 use saastap::alert::sink::{Configured, Table};
 use saastap::alert::summary::Sums;
 use saastap::alert::{
-    Cases, FlowFacts, Options, Outbox, Raised, Sensor, Sighting, SinkStats, Summary,
+    Cases, FlowFacts, Lasting, Options, Outbox, Raised, Sensor, Sighting, SinkStats, Summary,
 };
 use saastap::count::Cells;
 use saastap::identity::ClientKind;
@@ -59,6 +59,16 @@ impl Sensing {
     pub fn raise(&mut self, n: u32) -> String {
         let mut raised: Vec<Raised> = Vec::new();
         see(&mut self.cases, n, &mut raised);
+        assert_eq!(raised.len(), 1);
+        assert!(self.outbox.submit(&raised[0], Vec::new()));
+        self.outbox.poll(&mut self.cases);
+        raised[0].event.id.to_string()
+    }
+
+    /// A case of what no contact shows opens; the id of its event.
+    pub fn hold(&mut self, lasting: &Lasting) -> String {
+        let mut raised: Vec<Raised> = Vec::new();
+        self.cases.hold(lasting, Time::from_secs(1_795_000_000), &mut raised);
         assert_eq!(raised.len(), 1);
         assert!(self.outbox.submit(&raised[0], Vec::new()));
         self.outbox.poll(&mut self.cases);

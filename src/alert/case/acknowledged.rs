@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
     use crate::alert::Options;
-    use crate::alert::case::tests::{Bench, HOUR, anydesk, report, told};
+    use crate::alert::case::tests::{Bench, HOUR, anydesk, report, told, usage};
     use crate::alert::event::Action;
     use crate::time::Time;
 
@@ -126,7 +126,7 @@ mod tests {
         bench.cases.acknowledge(&[pair(by_ada(until).left(uid))]);
         let closed = bench.tick(anydesk().at.plus(HOUR * 25));
         assert_eq!(told(&closed), [(crate::alert::finding::UNSANCTIONED_USE, Action::Close)]);
-        assert_eq!(report(&closed[0]).clients.count, 2);
+        assert_eq!(usage(&closed[0]).clients.count, 2);
     }
 
     #[test]

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Raised, Row};
 use crate::alert::event::{
-    Acknowledged, Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report, Sensor,
-    VendorName, What,
+    About, Acknowledged, Action, ClientName, Clients, Depth, Event, Heading, Id, Proof, Report,
+    Sensor, UsageFacts, VendorName, What,
 };
 use crate::alert::finding::{
     EXPOSED_ON_PREMISE, Finding, LOOKALIKE, Life, Sighting, UPLOAD_SPIKE, is_asked,
 };
+use crate::alert::lasting::{Cause, Lasting};
 use crate::alert::reason::Reason;
 use crate::alert::session::Session;
 use crate::alert::upload::Upload;
@@ -24,6 +25,22 @@ use crate::time::Time;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CaseKey {
     pub(super) finding: &'static str,
+    pub(super) subject: Subject,
+}
+
+/// What a case is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Usage(Place),
+    /// The id of a vendor, whoever uses it.
+    Vendor(Arc<str>),
+    /// The sensor itself.
+    Cause(Cause),
+}
+
+/// Where a usage takes place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
     pub(super) group: Arc<str>,
     pub(super) vendor: Arc<str>,
     pub(super) tenant: Option<Arc<str>>,
@@ -33,12 +50,11 @@ pub(super) struct CaseKey {
     pub(super) client: Option<Arc<str>>,
 }
 
-impl CaseKey {
+impl Place {
     /// An imitation is a case of its name, whoever meets it; all others are of a group, a vendor and its instance.
     pub(super) fn of(finding: &Finding, seen: &Sighting<'_>) -> Self {
         if finding.id == LOOKALIKE {
             return Self {
-                finding: finding.id,
                 group: EVERYBODY.into(),
                 vendor: seen.key.vendor.clone(),
                 tenant: Some(seen.flow.name.to_ascii_lowercase().into()),
@@ -52,7 +68,6 @@ impl CaseKey {
         // The hour is one of all instances together.
         let tenant = if finding.id == UPLOAD_SPIKE { None } else { seen.key.tenant.clone() };
         Self {
-            finding: finding.id,
             group,
             vendor: seen.key.vendor.clone(),
             tenant,
@@ -60,11 +75,41 @@ impl CaseKey {
             client: (finding.life == Life::Apart).then(|| seen.key.client.clone()),
         }
     }
+}
+
+impl CaseKey {
+    pub(super) fn of(finding: &Finding, seen: &Sighting<'_>) -> Self {
+        Self { finding: finding.id, subject: Subject::Usage(Place::of(finding, seen)) }
+    }
+
+    pub(super) fn lasting(lasting: &Lasting) -> Self {
+        let subject = match lasting {
+            Lasting::Silence { vendor, .. } => Subject::Vendor(vendor.id.clone()),
+            Lasting::Loss { loss } => Subject::Cause(loss.cause),
+        };
+        Self { finding: lasting.finding(), subject }
+    }
+
+    /// What tells the case from all others but for the time when it was opened.
+    fn words(&self) -> Vec<&str> {
+        let place = match &self.subject {
+            Subject::Usage(place) => place,
+            Subject::Vendor(vendor) => return vec![self.finding, vendor],
+            Subject::Cause(cause) => return vec![self.finding, cause.name()],
+        };
+        let tenant = place.tenant.as_deref();
+        let marker = if tenant.is_some() { "tenant" } else { "" };
+        vec![self.finding, &place.group, &place.vendor, marker, tenant.unwrap_or("")]
+    }
 
     fn row_key(&self) -> String {
-        let words = (self.finding, &*self.group, &*self.vendor, self.tenant.as_deref());
+        let Subject::Usage(place) = &self.subject else {
+            let words = serde_json::to_string(&self.words()).unwrap_or_default();
+            return format!("{CASE}{words}");
+        };
+        let words = (self.finding, &*place.group, &*place.vendor, place.tenant.as_deref());
         let words = serde_json::to_string(&words).unwrap_or_default();
-        match (&self.server, &self.client) {
+        match (&place.server, &place.client) {
             (Some(server), _) => format!("{CASE}{words}@{server}"),
             (None, Some(client)) => format!("{CASE}{words}#{client}"),
             (None, None) => format!("{CASE}{words}"),
@@ -100,20 +145,28 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn open(key: &CaseKey, threshold: &'static str, seen: &Sighting<'_>) -> Self {
-        let opened = seen.at.nanos().to_string();
-        let tenant = key.tenant.as_deref();
-        let marker = if tenant.is_some() { "tenant" } else { "" };
-        let tenant = tenant.unwrap_or("");
-        let mut words = vec![key.finding, &key.group, &key.vendor, marker, tenant, &opened];
-        words.extend(key.server.as_deref());
-        words.extend(key.client.as_deref());
-        let uid = Id::of(&words);
+        Self::new(key, seen.at, Last::of(threshold, seen))
+    }
+
+    /// The case of what is no contact.
+    pub(super) fn lasting(key: &CaseKey, lasting: &Lasting, at: Time) -> Self {
+        Self::new(key, at, Last::Lasting(lasting.clone()))
+    }
+
+    fn new(key: &CaseKey, at: Time, last: Last) -> Self {
+        let opened = at.nanos().to_string();
+        let mut words = key.words();
+        words.push(&opened);
+        if let Subject::Usage(place) = &key.subject {
+            words.extend(place.server.as_deref());
+            words.extend(place.client.as_deref());
+        }
         Self {
-            uid,
+            uid: Id::of(&words),
             sequence: 0,
-            opened: seen.at,
+            opened: at,
             said: None,
-            last_seen: seen.at,
+            last_seen: at,
             sightings: 0,
             said_sightings: 0,
             told_sightings: 0,
@@ -122,7 +175,7 @@ impl Case {
             exact: true,
             listed: Vec::new(),
             evidence: Vec::new(),
-            last: Last::of(threshold, seen),
+            last,
             pending: None,
             graver: false,
             told_graver: false,
@@ -134,9 +187,15 @@ impl Case {
     pub(super) fn restore(row: &str) -> Option<(CaseKey, Self)> {
         let kept: Kept = serde_json::from_str(row).ok()?;
         let finding = Finding::by_id(&kept.finding)?;
-        let (group, vendor, tenant) = (kept.group, kept.last.vendor.id.clone(), kept.tenant);
-        let (server, client) = (kept.server, kept.client);
-        let key = CaseKey { finding: finding.id, group, vendor, tenant, server, client };
+        let key = match &kept.last {
+            Last::Lasting(lasting) => CaseKey::lasting(lasting),
+            Last::Contact(last) => {
+                let (group, vendor, tenant) = (kept.group, last.vendor.id.clone(), kept.tenant);
+                let (server, client) = (kept.server, kept.client);
+                let place = Place { group, vendor, tenant, server, client };
+                CaseKey { finding: finding.id, subject: Subject::Usage(place) }
+            }
+        };
         let case = Self {
             uid: Id::parse(&kept.uid)?,
             sequence: kept.sequence,
@@ -170,10 +229,10 @@ impl Case {
         self.last_seen = self.last_seen.max(seen.at);
         self.sightings += 1;
         let before = std::mem::replace(&mut self.last, Last::of(threshold, seen));
-        match (is_asked(&before.threshold), is_asked(threshold)) {
+        match (is_asked(before.threshold()), is_asked(threshold)) {
             (true, false) => self.graver = self.sightings > 1,
             // Once answered, the name stays one that was answered.
-            (false, true) => self.last.threshold = before.threshold,
+            (false, true) => self.last = self.last.clone().decided_by(before.threshold()),
             _ => {}
         }
         let client = hash(&seen.key.client);
@@ -196,6 +255,18 @@ impl Case {
             }
         }
         told
+    }
+
+    /// What it is about still holds.
+    pub(super) fn hold(&mut self, lasting: &Lasting, at: Time) {
+        self.last_seen = self.last_seen.max(at);
+        self.sightings += 1;
+        self.last = Last::Lasting(lasting.clone());
+    }
+
+    /// Whether it was so at any time from `from` to `until`.
+    pub(super) fn held_within(&self, from: Time, until: Time) -> bool {
+        self.opened <= until && self.last_seen >= from
     }
 
     /// The store has an event of it.
@@ -259,24 +330,42 @@ impl Case {
         let finding = Finding::by_id(key.finding)?;
         let sequence = self.sequence.to_string();
         let id = Id::of(&[&self.uid.to_string(), action.name(), &sequence]);
-        let last = self.last.clone();
+        let (remote, direct) = self.last.remote_and_direct();
         let report = Report {
             finding: Heading {
                 id: finding.id,
                 uid: self.uid,
                 title: finding.title,
                 action,
-                attack: finding.attack(last.remote, last.session.is_some_and(|s| s.is_direct())),
+                attack: finding.attack(remote, direct),
             },
+            about: self.about(key)?,
+            threshold: self.last.threshold().into(),
+            sightings: self.sightings,
+            opened: self.opened,
+            last_seen: self.last_seen,
+            acknowledged: self.acknowledged.clone(),
+        };
+        let severity = finding.severity(remote, self.last.threshold());
+        let what = What::Finding(Box::new(report));
+        Some(Event { time: at, id, severity, sensor: sensor.clone(), what, truncated: false })
+    }
+
+    fn about(&self, key: &CaseKey) -> Option<About> {
+        let (last, place) = match (&self.last, &key.subject) {
+            (Last::Contact(last), Subject::Usage(place)) => (Contact::clone(last), place),
+            (Last::Lasting(lasting), _) => return Some(About::Lasting(lasting.clone())),
+            (Last::Contact(_), _) => return None,
+        };
+        Some(About::Usage(Box::new(UsageFacts {
             vendor: last.vendor,
-            tenant: key.tenant.clone(),
-            server: key.server.clone(),
+            tenant: place.tenant.clone(),
+            server: place.server.clone(),
             role: last.role,
             relation: last.relation,
-            group: key.group.clone(),
+            group: place.group.clone(),
             state: last.state,
             rule: last.rule,
-            threshold: last.threshold,
             scope: None,
             session: last.session,
             upload: last.upload,
@@ -287,16 +376,9 @@ impl Case {
                 exact: self.exact,
                 listed: self.listed.clone(),
             },
-            sightings: self.sightings,
-            opened: self.opened,
-            last_seen: self.last_seen,
-            acknowledged: self.acknowledged.clone(),
             flow: last.flow,
             evidence: self.evidence.clone(),
-        };
-        let severity = finding.severity(last.remote, &self.last.threshold);
-        let what = What::Finding(Box::new(report));
-        Some(Event { time: at, id, severity, sensor: sensor.clone(), what, truncated: false })
+        })))
     }
 
     /// The event of `at` was accepted: what it told is no news any more.
@@ -311,12 +393,16 @@ impl Case {
 
     /// The row as it holds once the event of `said` is accepted.
     fn kept(&self, key: &CaseKey, said: Time) -> Option<String> {
+        let place = match &key.subject {
+            Subject::Usage(place) => Some(place),
+            Subject::Vendor(_) | Subject::Cause(_) => None,
+        };
         let kept = Kept {
             finding: key.finding.into(),
-            group: key.group.clone(),
-            tenant: key.tenant.clone(),
-            server: key.server.clone(),
-            client: key.client.clone(),
+            group: place.map(|p| p.group.clone()).unwrap_or_default(),
+            tenant: place.and_then(|p| p.tenant.clone()),
+            server: place.and_then(|p| p.server.clone()),
+            client: place.and_then(|p| p.client.clone()),
             uid: self.uid.to_string(),
             sequence: self.sequence + 1,
             opened: self.opened,
@@ -332,9 +418,18 @@ impl Case {
     }
 }
 
-/// What the last contact of a case was.
+/// What a case was last seen by. A row holds one or the other without a word that says which, as rows were written before
+/// there was the second.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Last {
+#[serde(untagged)]
+enum Last {
+    Contact(Box<Contact>),
+    Lasting(Lasting),
+}
+
+/// The last contact of a case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Contact {
     vendor: VendorName,
     remote: bool,
     role: Role,
@@ -359,7 +454,7 @@ impl Last {
             name: seen.vendor.name.clone(),
             category: seen.vendor.categories.first().cloned(),
         };
-        Self {
+        Self::Contact(Box::new(Contact {
             vendor,
             remote: seen.remote_assistance(),
             role: seen.key.role,
@@ -376,6 +471,28 @@ impl Last {
             flow: Some(Proof::from(&seen.flow)),
             session: seen.session,
             upload: seen.upload,
+        }))
+    }
+
+    fn decided_by(mut self, threshold: &str) -> Self {
+        if let Self::Contact(last) = &mut self {
+            last.threshold = threshold.into();
+        }
+        self
+    }
+
+    fn threshold(&self) -> &str {
+        match self {
+            Self::Contact(last) => &last.threshold,
+            Self::Lasting(lasting) => lasting.threshold(),
+        }
+    }
+
+    /// Whether it is remote assistance, and a session whose ends the flow connects.
+    fn remote_and_direct(&self) -> (bool, bool) {
+        match self {
+            Self::Contact(last) => (last.remote, last.session.is_some_and(|s| s.is_direct())),
+            Self::Lasting(_) => (false, false),
         }
     }
 }
@@ -384,6 +501,7 @@ impl Last {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     finding: String,
+    /// Empty where the case is of no group.
     group: Arc<str>,
     tenant: Option<Arc<str>>,
     #[serde(default)]

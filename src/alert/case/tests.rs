@@ -1,8 +1,9 @@
 //! What a case says and when: opening, windows, closing, a restart, and what the store refused.
 
-use super::super::event::Report;
+use super::super::event::{Report, UsageFacts};
 use super::super::finding::UNSANCTIONED_USE;
 use super::super::finding::tests::Sample;
+use super::super::lasting::Lasting;
 use super::super::session::Session;
 use super::super::upload::Upload;
 use super::*;
@@ -47,6 +48,10 @@ pub(in crate::alert) fn report(raised: &Raised) -> &Report {
     }
 }
 
+pub(in crate::alert) fn usage(raised: &Raised) -> &UsageFacts {
+    report(raised).usage().unwrap()
+}
+
 pub(in crate::alert) fn told(raised: &[Raised]) -> Vec<(&'static str, Action)> {
     raised.iter().map(|r| (report(r).finding.id, report(r).finding.action)).collect()
 }
@@ -64,6 +69,13 @@ pub(crate) fn raised(flows: u64, clients: u64) -> Raised {
     bench.tick(start.plus(HOUR * 24)).remove(0)
 }
 
+/// The case of what lasts opens.
+pub(in crate::alert) fn lasting(about: Lasting) -> Raised {
+    let mut raised = Vec::new();
+    Bench::new(Options::default()).cases.hold(&about, anydesk().at, &mut raised);
+    raised.remove(0)
+}
+
 pub(in crate::alert) fn anydesk() -> Sample {
     let mut sample = Sample::new("anydesk", "remote-assistance").role(Role::Relay);
     sample.standing.engagement = Engagement::Glance;
@@ -77,7 +89,7 @@ fn a_case_opens_is_updated_once_a_window_and_closes() {
     let start = sample.at;
     let created = bench.see(&sample);
     assert_eq!(told(&created), [(UNSANCTIONED_USE, Action::Create)]);
-    assert_eq!(report(&created[0]).evidence.len(), 1);
+    assert_eq!(usage(&created[0]).evidence.len(), 1);
     assert_eq!(report(&created[0]).finding.attack, ["T1219.002"]);
     bench.accept(&created);
     for hour in 1..24 {
@@ -89,7 +101,7 @@ fn a_case_opens_is_updated_once_a_window_and_closes() {
     assert!(bench.see(&sample).is_empty());
     let updated = bench.tick(start.plus(HOUR * 24));
     assert_eq!(told(&updated), [(UNSANCTIONED_USE, Action::Update)]);
-    assert_eq!(report(&updated[0]).clients.count, 2);
+    assert_eq!(usage(&updated[0]).clients.count, 2);
     assert_eq!(report(&updated[0]).finding.uid, report(&created[0]).finding.uid);
     assert_ne!(updated[0].event.id, created[0].event.id);
     bench.accept(&updated);
@@ -156,9 +168,9 @@ fn a_storm_of_clients_is_one_case_with_a_count() {
     }
     assert_eq!(told(&said), [(UNSANCTIONED_USE, Action::Create)]);
     let updated = bench.tick(start.plus(HOUR * 24));
-    let clients = &report(&updated[0]).clients;
+    let clients = &usage(&updated[0]).clients;
     assert_eq!((clients.count, clients.exact, clients.listed.len()), (10_000, true, 20));
-    assert_eq!(report(&updated[0]).evidence.len(), 5);
+    assert_eq!(usage(&updated[0]).evidence.len(), 5);
 }
 
 #[test]
@@ -169,7 +181,7 @@ fn clients_beyond_the_bound_make_the_count_a_lower_bound() {
         bench.accept(&raised);
     }
     let updated = bench.tick(anydesk().at.plus(HOUR * 24));
-    let clients = &report(&updated[0]).clients;
+    let clients = &usage(&updated[0]).clients;
     assert_eq!((clients.count, clients.exact), (3, false));
     assert_eq!(bench.cells.get(Counter::ClientOverflow), 2);
 }
@@ -206,7 +218,7 @@ fn a_session_is_a_case_of_its_client_and_survives_a_restart() {
     let session = bench.see(&sample);
     assert_eq!(told(&session), [(REMOTE_SESSION, Action::Create)], "beside the open case");
     bench.accept(&session);
-    assert_eq!(report(&session[0]).session, sample.session);
+    assert_eq!(usage(&session[0]).session, sample.session);
     assert!(!report(&session[0]).finding.title.contains("view"), "a guess");
     assert!(bench.see(&sample).is_empty(), "once a window");
 
@@ -241,9 +253,9 @@ fn an_upload_is_a_case_of_its_client_with_its_numbers() {
     let raised = bench.see(&sample);
     assert_eq!(told(&raised), [(UPLOAD_SPIKE, Action::Create)]);
     let upload = Upload { hour_bytes: 60_000_000, threshold_bytes: 50_000_000, usual: false };
-    assert_eq!(report(&raised[0]).upload, Some(upload));
+    assert_eq!(usage(&raised[0]).upload, Some(upload));
     assert_eq!(
-        (&*report(&raised[0]).threshold, &report(&raised[0]).tenant),
+        (&*report(&raised[0]).threshold, &usage(&raised[0]).tenant),
         ("upload_floor", &None)
     );
     bench.accept(&raised);
@@ -275,7 +287,7 @@ fn first_seen_is_silent_while_learning_and_said_once_after() {
     new.at = after;
     let raised = bench.see(&new);
     assert_eq!(told(&raised), [(FIRST_SEEN, Action::Create)]);
-    assert_eq!(report(&raised[0]).scope, Some("organisation"));
+    assert_eq!(usage(&raised[0]).scope, Some("organisation"));
     assert!(bench.see(&new).is_empty(), "on its way");
     bench.cases.refused(raised[0].event.id);
     let raised = bench.see(&new);
@@ -286,7 +298,7 @@ fn first_seen_is_silent_while_learning_and_said_once_after() {
     group.at = after;
     group.key.group = "sales".into();
     let of_group = bench.see(&group);
-    assert_eq!(report(&of_group[0]).scope, Some("group"));
+    assert_eq!(usage(&of_group[0]).scope, Some("group"));
     assert_eq!(bench.cells.get(Counter::FirstSeen), 1, "the second is not accepted yet");
 }
 
@@ -295,16 +307,16 @@ fn the_scope_of_a_first_sight_depends_neither_on_the_store_nor_on_a_restart() {
     let mut bench = Bench::new(Options { learn_days: 0, ..Options::default() });
     let mut sample = Sample::new("re-amaze", "helpdesk");
     let first = bench.see(&sample);
-    assert_eq!(report(&first[0]).scope, Some("organisation"));
+    assert_eq!(usage(&first[0]).scope, Some("organisation"));
     sample.key.group = "sales".into();
     let second = bench.see(&sample);
-    assert_eq!(report(&second[0]).scope, Some("group"), "the first is under way");
+    assert_eq!(usage(&second[0]).scope, Some("group"), "the first is under way");
 
     let mut later = Bench::new(Options { learn_days: 0, ..Options::default() });
     let row = first[0].row.clone();
     later.cases.restore(&[(row.key, row.value.unwrap())]);
     let second = later.see(&sample);
-    assert_eq!(report(&second[0]).scope, Some("group"), "the row of a group tells both");
+    assert_eq!(usage(&second[0]).scope, Some("group"), "the row of a group tells both");
 }
 
 #[test]
@@ -331,7 +343,7 @@ fn rows_bring_cases_and_learning_back() {
     });
     assert_eq!(told(&updated), [(UNSANCTIONED_USE, Action::Update)]);
     assert_eq!(report(&updated[0]).finding.uid, report(&raised[0]).finding.uid);
-    assert_eq!(report(&updated[0]).clients.count, 2);
+    assert_eq!(usage(&updated[0]).clients.count, 2);
 
     assert_eq!(later.cases.restore(&[("case/x".into(), "{".into())]), ["case/x"]);
 }

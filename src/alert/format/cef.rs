@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::pairs::{Pairs, heading, severity, tame};
 use super::{Format, TEXT, fit};
-use crate::alert::event::{Event, Report, What};
+use crate::alert::event::{About, Event, Report, UsageFacts, What};
+use crate::alert::lasting::Lasting;
 use crate::alert::summary::Summary;
 use crate::time::Time;
 
@@ -74,9 +75,30 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("end", TEXT_MAX, millis(report.last_seen));
     pairs.put("cnt", TEXT_MAX, report.sightings);
     pairs.put("reason", TEXT_MAX, &report.threshold);
-    pairs.put("destinationServiceName", TEXT_MAX, &report.vendor.name);
-    let flow = report.flow.as_ref();
-    let client = report.client.id.parse::<IpAddr>().ok();
+    if let Some(vendor) = report.vendor() {
+        pairs.put("destinationServiceName", TEXT_MAX, &vendor.name);
+        custom(pairs, "cs2", "vendor", Some(&vendor.id));
+    }
+    custom(pairs, "cs1", "state", report.state().map(|state| state.name()));
+    match &report.about {
+        About::Usage(usage) => contacts(pairs, usage),
+        About::Lasting(about) => lasting(pairs, about),
+    }
+    // Beyond the custom fields receivers keep keys of a product's own as they are.
+    pairs.put("saastap_uid", 40, report.finding.uid);
+    let category = report.vendor().and_then(|vendor| vendor.category.as_deref());
+    pairs.put_some("saastap_category", TEXT_MAX, category);
+    if let Some(known) = &report.acknowledged {
+        pairs.put("saastap_ack_owner", TEXT_MAX, &known.owner);
+        pairs.put("saastap_ack_reason", TEXT_MAX, &known.reason);
+        pairs.put("saastap_ack_until", TEXT_MAX, known.until);
+    }
+    pairs.put("saastap_attack", TEXT_MAX, report.finding.attack.join(","));
+}
+
+fn contacts(pairs: &mut Pairs, usage: &UsageFacts) {
+    let flow = usage.flow.as_ref();
+    let client = usage.client.id.parse::<IpAddr>().ok();
     end(pairs, ("src", "spt", "c6a2", "Source IPv6 Address"), flow.and_then(|f| f.client), client);
     end(
         pairs,
@@ -88,48 +110,37 @@ fn finding(pairs: &mut Pairs, report: &Report) {
         pairs.put("dhost", TEXT_MAX, &flow.name);
         pairs.put("proto", 31, flow.transport.to_ascii_uppercase());
     }
-    pairs.put("suid", TEXT_MAX, &report.client.id);
-    custom(pairs, "cs1", "state", Some(report.state.name()));
-    custom(pairs, "cs2", "vendor", Some(&report.vendor.id));
-    custom(pairs, "cs3", "tenant", report.tenant.as_deref());
+    pairs.put("suid", TEXT_MAX, &usage.client.id);
+    custom(pairs, "cs3", "tenant", usage.tenant.as_deref());
     custom(pairs, "cs4", "evidence", flow.map(|f| &*f.via));
     custom(pairs, "cs5", "community_id", flow.and_then(|f| f.community_id.as_deref()));
-    custom(pairs, "cs6", "group", Some(&report.group));
-    pairs.put("cn1", TEXT_MAX, report.clients.count);
+    custom(pairs, "cs6", "group", Some(&usage.group));
+    pairs.put("cn1", TEXT_MAX, usage.clients.count);
     pairs.put("cn1Label", TEXT_MAX, "clients");
-    pairs.put("cn2", TEXT_MAX, report.engagement.active_minutes_today);
+    pairs.put("cn2", TEXT_MAX, usage.engagement.active_minutes_today);
     pairs.put("cn2Label", TEXT_MAX, "active_minutes_today");
-    pairs.put("cn3", TEXT_MAX, report.engagement.sent_bytes_today);
+    pairs.put("cn3", TEXT_MAX, usage.engagement.sent_bytes_today);
     pairs.put("cn3Label", TEXT_MAX, "sent_bytes_today");
-    // Beyond the custom fields receivers keep keys of a product's own as they are.
-    pairs.put("saastap_uid", 40, report.finding.uid);
-    pairs.put_some("saastap_rule", TEXT_MAX, report.rule.as_deref());
-    pairs.put("saastap_role", TEXT_MAX, report.role);
-    pairs.put("saastap_relation", TEXT_MAX, report.relation.name());
-    pairs.put("saastap_engagement", TEXT_MAX, report.engagement.level.name());
-    pairs.put("saastap_client_kind", TEXT_MAX, report.client.kind.name());
-    pairs.put("saastap_clients_exact", TEXT_MAX, report.clients.exact);
-    pairs.put("saastap_clients", CUSTOM_MAX, report.clients.listed.join(","));
-    pairs.put_some("saastap_category", TEXT_MAX, report.vendor.category.as_deref());
-    pairs.put_some("saastap_scope", TEXT_MAX, report.scope);
-    if let Some(upload) = report.upload {
+    pairs.put_some("saastap_rule", TEXT_MAX, usage.rule.as_deref());
+    pairs.put("saastap_role", TEXT_MAX, usage.role);
+    pairs.put("saastap_relation", TEXT_MAX, usage.relation.name());
+    pairs.put("saastap_engagement", TEXT_MAX, usage.engagement.level.name());
+    pairs.put("saastap_client_kind", TEXT_MAX, usage.client.kind.name());
+    pairs.put("saastap_clients_exact", TEXT_MAX, usage.clients.exact);
+    pairs.put("saastap_clients", CUSTOM_MAX, usage.clients.listed.join(","));
+    pairs.put_some("saastap_scope", TEXT_MAX, usage.scope);
+    if let Some(upload) = usage.upload {
         pairs.put("saastap_upload_hour_bytes", TEXT_MAX, upload.hour_bytes);
         pairs.put("saastap_upload_threshold_bytes", TEXT_MAX, upload.threshold_bytes);
         pairs.put("saastap_upload_usual", TEXT_MAX, upload.usual);
     }
-    if let Some(session) = report.session {
+    if let Some(session) = usage.session {
         pairs.put("saastap_session_path", TEXT_MAX, session.path.name());
         pairs.put("saastap_session_direction", TEXT_MAX, session.direction.name());
         pairs.put("saastap_session_confidence", TEXT_MAX, session.confidence.name());
     }
-    pairs.put_some("saastap_server", TEXT_MAX, report.server.as_deref());
-    if let Some(known) = &report.acknowledged {
-        pairs.put("saastap_ack_owner", TEXT_MAX, &known.owner);
-        pairs.put("saastap_ack_reason", TEXT_MAX, &known.reason);
-        pairs.put("saastap_ack_until", TEXT_MAX, known.until);
-    }
-    pairs.put("saastap_attack", TEXT_MAX, report.finding.attack.join(","));
-    let names: Vec<&str> = report.evidence.iter().map(|proof| &*proof.name).collect();
+    pairs.put_some("saastap_server", TEXT_MAX, usage.server.as_deref());
+    let names: Vec<&str> = usage.evidence.iter().map(|proof| &*proof.name).collect();
     pairs.put("saastap_names", CUSTOM_MAX, names.join(","));
 }
 
@@ -160,6 +171,24 @@ fn usage(pairs: &mut Pairs, summary: &Summary) {
     pairs.put("saastap_relation", TEXT_MAX, summary.relation.name());
     pairs.put("saastap_client_kind", TEXT_MAX, client.kind.name());
     pairs.put_some("saastap_category", TEXT_MAX, vendor.category.as_deref());
+}
+
+fn lasting(pairs: &mut Pairs, about: &Lasting) {
+    match about {
+        Lasting::Silence { silence, .. } => {
+            pairs.put("saastap_silence_days", TEXT_MAX, silence.days);
+            pairs.put("saastap_silence_known_days", TEXT_MAX, silence.known_days);
+            pairs.put("saastap_silence_clients_a_day", TEXT_MAX, silence.clients_a_day);
+            pairs.put("saastap_silence_last_used", TEXT_MAX, silence.last_used);
+        }
+        Lasting::Loss { loss } => {
+            pairs.put("saastap_loss_cause", TEXT_MAX, loss.cause);
+            pairs.put("saastap_loss_part", TEXT_MAX, loss.part);
+            pairs.put("saastap_loss_whole", TEXT_MAX, loss.whole);
+            pairs.put("saastap_loss_minutes", TEXT_MAX, loss.minutes);
+            pairs.put("saastap_loss_threshold_percent", TEXT_MAX, loss.threshold_percent);
+        }
+    }
 }
 
 /// IPv6 has keys of its own.

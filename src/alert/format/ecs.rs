@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Format, JSON, fit, pruned, to_line};
 use crate::alert::attack::Technique;
-use crate::alert::event::{Audit, Event, Proof, Report, Sensor, What};
+use crate::alert::event::{About, Audit, Event, Proof, Report, Sensor, UsageFacts, What};
 use crate::alert::finding::Severity;
 use crate::alert::summary::Summary;
 use crate::usage::OTHER;
@@ -66,17 +66,6 @@ fn frame(event: &Event) -> Value {
 }
 
 fn finding(event: &Event, report: &Report) -> Value {
-    let client = report.client.id.parse::<IpAddr>().ok();
-    let hash = hash(&report.client.id);
-    let listed = |wanted: bool| -> Vec<&str> {
-        let listed = report.clients.listed.iter().map(|client| &**client);
-        listed.filter(|c| *c != "-" && c.parse::<IpAddr>().is_ok() == wanted).collect()
-    };
-    let flow = report.flow.as_ref();
-    let near = ends(flow.and_then(|f| f.client), client);
-    let far = ends(flow.and_then(|f| f.server), None);
-    let name = flow.map(|f| &f.name);
-    let (source, destination) = (near.clone(), far.clone());
     let mut document = json!({
         "event": {
             "kind": "alert",
@@ -89,49 +78,77 @@ fn finding(event: &Event, report: &Report) -> Value {
             "end": report.last_seen,
             "duration": nanos(event, report),
         },
-        "source": source,
-        "client": near,
-        "destination": destination,
-        "server": far,
-        "network": {
-            "application": report.vendor.id.to_lowercase(),
-            "transport": flow.map(|f| &f.transport),
-            "type": flow.and_then(|f| f.server).map(|s| if s.is_ipv4() { "ipv4" } else { "ipv6" }),
-            "community_id": flow.and_then(|f| f.community_id.as_ref()),
-        },
+        "network": { "application": report.vendor().map(|vendor| vendor.id.to_lowercase()) },
         "rule": {
-            "id": report.rule,
             "name": report.finding.title,
             "category": report.finding.id,
             "ruleset": "saastap policy",
             "version": event.sensor.policy,
         },
         "threat": threat(report.finding.attack),
-        "related": { "ip": listed(true), "hash": listed(false), "hosts": name.map(|n| [n]) },
         "saastap": {
             "case": {
                 "uid": report.finding.uid,
                 "sightings": report.sightings,
-                "clients": { "count": report.clients.count, "exact": report.clients.exact },
                 "acknowledged": report.acknowledged,
             },
-            "vendor": report.vendor,
-            "tenant": report.tenant,
-            "server": report.server,
-            "role": report.role,
-            "relation": report.relation,
-            "state": report.state,
-            "group": report.group,
-            "scope": report.scope,
-            "session": report.session,
-            "upload": report.upload,
-            "client": report.client,
-            "engagement": report.engagement,
-            "via": flow.map(|f| &f.via),
-            "evidence": report.evidence.iter().map(evidence).collect::<Vec<_>>(),
+            "vendor": report.vendor(),
+            "state": report.state(),
         },
     });
-    let user = json!({ "user": { "hash": hash, "group": { "name": report.group } } });
+    let more = match &report.about {
+        About::Usage(usage) => contacts(usage),
+        About::Lasting(lasting) => json!({
+            "saastap": { "silence": lasting.silence(), "loss": lasting.loss() },
+        }),
+    };
+    merge(&mut document, &more);
+    document
+}
+
+fn contacts(usage: &UsageFacts) -> Value {
+    let client = usage.client.id.parse::<IpAddr>().ok();
+    let hash = hash(&usage.client.id);
+    let listed = |wanted: bool| -> Vec<&str> {
+        let listed = usage.clients.listed.iter().map(|client| &**client);
+        listed.filter(|c| *c != "-" && c.parse::<IpAddr>().is_ok() == wanted).collect()
+    };
+    let flow = usage.flow.as_ref();
+    let near = ends(flow.and_then(|f| f.client), client);
+    let far = ends(flow.and_then(|f| f.server), None);
+    let name = flow.map(|f| &f.name);
+    let (source, destination) = (near.clone(), far.clone());
+    let mut document = json!({
+        "source": source,
+        "client": near,
+        "destination": destination,
+        "server": far,
+        "network": {
+            "transport": flow.map(|f| &f.transport),
+            "type": flow.and_then(|f| f.server).map(|s| if s.is_ipv4() { "ipv4" } else { "ipv6" }),
+            "community_id": flow.and_then(|f| f.community_id.as_ref()),
+        },
+        "rule": { "id": usage.rule },
+        "related": { "ip": listed(true), "hash": listed(false), "hosts": name.map(|n| [n]) },
+        "saastap": {
+            "case": {
+                "clients": { "count": usage.clients.count, "exact": usage.clients.exact },
+            },
+            "tenant": usage.tenant,
+            "server": usage.server,
+            "role": usage.role,
+            "relation": usage.relation,
+            "group": usage.group,
+            "scope": usage.scope,
+            "session": usage.session,
+            "upload": usage.upload,
+            "client": usage.client,
+            "engagement": usage.engagement,
+            "via": flow.map(|f| &f.via),
+            "evidence": usage.evidence.iter().map(evidence).collect::<Vec<_>>(),
+        },
+    });
+    let user = json!({ "user": { "hash": hash, "group": { "name": usage.group } } });
     merge(&mut document, &json!({ "source": user, "client": user }));
     merge(
         &mut document,

@@ -10,7 +10,8 @@ use std::net::IpAddr;
 
 use super::pairs::{Pairs, heading, severity, tame};
 use super::{Format, TEXT, fit};
-use crate::alert::event::{Event, Report, What};
+use crate::alert::event::{About, Event, Report, UsageFacts, What};
+use crate::alert::lasting::Lasting;
 use crate::alert::summary::Summary;
 use crate::time::Time;
 
@@ -85,45 +86,16 @@ fn finding(pairs: &mut Pairs, report: &Report) {
     pairs.put("action", MAX, report.finding.action.name());
     pairs.put("caseId", MAX, report.finding.uid);
     pairs.put("reason", MAX, &report.threshold);
-    if let Some(flow) = &report.flow {
-        pairs.put_some("src", MAX, flow.client.map(|end| end.ip()));
-        pairs.put_some("srcPort", MAX, flow.client.map(|end| end.port()));
-        pairs.put_some("dst", MAX, flow.server.map(|end| end.ip()));
-        pairs.put_some("dstPort", MAX, flow.server.map(|end| end.port()));
-        pairs.put("proto", MAX, flow.transport.to_ascii_uppercase());
-        pairs.put("dstHost", MAX, &flow.name);
-        pairs.put("via", MAX, &flow.via);
-        pairs.put_some("communityId", MAX, flow.community_id.as_deref());
+    if let Some(vendor) = report.vendor() {
+        pairs.put("vendor", MAX, &vendor.id);
+        pairs.put("vendorName", MAX, &vendor.name);
+        pairs.put_some("vendorCategory", MAX, vendor.category.as_deref());
     }
-    pairs.put("client", MAX, &report.client.id);
-    pairs.put("clientKind", MAX, report.client.kind.name());
-    pairs.put("groupName", MAX, &report.group);
-    pairs.put("vendor", MAX, &report.vendor.id);
-    pairs.put("vendorName", MAX, &report.vendor.name);
-    pairs.put_some("vendorCategory", MAX, report.vendor.category.as_deref());
-    pairs.put_some("tenant", MAX, report.tenant.as_deref());
-    if let Some(upload) = report.upload {
-        pairs.put("uploadHourBytes", MAX, upload.hour_bytes);
-        pairs.put("uploadThresholdBytes", MAX, upload.threshold_bytes);
-        pairs.put("uploadUsual", MAX, upload.usual);
+    pairs.put_some("state", MAX, report.state());
+    match &report.about {
+        About::Usage(usage) => contacts(pairs, usage),
+        About::Lasting(about) => lasting(pairs, about),
     }
-    if let Some(session) = report.session {
-        pairs.put("sessionPath", MAX, session.path.name());
-        pairs.put("sessionDirection", MAX, session.direction.name());
-        pairs.put("sessionConfidence", MAX, session.confidence.name());
-    }
-    pairs.put_some("server", MAX, report.server.as_deref());
-    pairs.put("role", MAX, report.role);
-    pairs.put("relation", MAX, report.relation.name());
-    pairs.put("state", MAX, report.state);
-    pairs.put_some("policy", MAX, report.rule.as_deref());
-    pairs.put_some("scope", MAX, report.scope);
-    pairs.put("engagement", MAX, report.engagement.level.name());
-    pairs.put("activeMinutesToday", MAX, report.engagement.active_minutes_today);
-    pairs.put("sentBytesToday", MAX, report.engagement.sent_bytes_today);
-    pairs.put("clients", MAX, report.clients.count);
-    pairs.put("clientsExact", MAX, report.clients.exact);
-    pairs.put("clientList", MAX, report.clients.listed.join(","));
     pairs.put("sightings", MAX, report.sightings);
     pairs.put("firstSeen", MAX, millis(report.opened));
     pairs.put("lastSeen", MAX, millis(report.last_seen));
@@ -133,7 +105,45 @@ fn finding(pairs: &mut Pairs, report: &Report) {
         pairs.put("ackUntil", MAX, known.until);
     }
     pairs.put("attack", MAX, report.finding.attack.join(","));
-    let names: Vec<&str> = report.evidence.iter().map(|proof| &*proof.name).collect();
+}
+
+fn contacts(pairs: &mut Pairs, usage: &UsageFacts) {
+    if let Some(flow) = &usage.flow {
+        pairs.put_some("src", MAX, flow.client.map(|end| end.ip()));
+        pairs.put_some("srcPort", MAX, flow.client.map(|end| end.port()));
+        pairs.put_some("dst", MAX, flow.server.map(|end| end.ip()));
+        pairs.put_some("dstPort", MAX, flow.server.map(|end| end.port()));
+        pairs.put("proto", MAX, flow.transport.to_ascii_uppercase());
+        pairs.put("dstHost", MAX, &flow.name);
+        pairs.put("via", MAX, &flow.via);
+        pairs.put_some("communityId", MAX, flow.community_id.as_deref());
+    }
+    pairs.put("client", MAX, &usage.client.id);
+    pairs.put("clientKind", MAX, usage.client.kind.name());
+    pairs.put("groupName", MAX, &usage.group);
+    pairs.put_some("tenant", MAX, usage.tenant.as_deref());
+    if let Some(upload) = usage.upload {
+        pairs.put("uploadHourBytes", MAX, upload.hour_bytes);
+        pairs.put("uploadThresholdBytes", MAX, upload.threshold_bytes);
+        pairs.put("uploadUsual", MAX, upload.usual);
+    }
+    if let Some(session) = usage.session {
+        pairs.put("sessionPath", MAX, session.path.name());
+        pairs.put("sessionDirection", MAX, session.direction.name());
+        pairs.put("sessionConfidence", MAX, session.confidence.name());
+    }
+    pairs.put_some("server", MAX, usage.server.as_deref());
+    pairs.put("role", MAX, usage.role);
+    pairs.put("relation", MAX, usage.relation.name());
+    pairs.put_some("policy", MAX, usage.rule.as_deref());
+    pairs.put_some("scope", MAX, usage.scope);
+    pairs.put("engagement", MAX, usage.engagement.level.name());
+    pairs.put("activeMinutesToday", MAX, usage.engagement.active_minutes_today);
+    pairs.put("sentBytesToday", MAX, usage.engagement.sent_bytes_today);
+    pairs.put("clients", MAX, usage.clients.count);
+    pairs.put("clientsExact", MAX, usage.clients.exact);
+    pairs.put("clientList", MAX, usage.clients.listed.join(","));
+    let names: Vec<&str> = usage.evidence.iter().map(|proof| &*proof.name).collect();
     pairs.put("names", MAX, names.join(","));
 }
 
@@ -162,6 +172,24 @@ fn usage(pairs: &mut Pairs, summary: &Summary) {
     pairs.put("deployment", MAX, usage.deployment.name());
     pairs.put("firstSeen", MAX, millis(usage.first_seen));
     pairs.put("lastSeen", MAX, millis(usage.last_seen));
+}
+
+fn lasting(pairs: &mut Pairs, about: &Lasting) {
+    match about {
+        Lasting::Silence { silence, .. } => {
+            pairs.put("silenceDays", MAX, silence.days);
+            pairs.put("silenceKnownDays", MAX, silence.known_days);
+            pairs.put("silenceClientsADay", MAX, silence.clients_a_day);
+            pairs.put("silenceLastUsed", MAX, silence.last_used);
+        }
+        Lasting::Loss { loss } => {
+            pairs.put("lossCause", MAX, loss.cause);
+            pairs.put("lossPart", MAX, loss.part);
+            pairs.put("lossWhole", MAX, loss.whole);
+            pairs.put("lossMinutes", MAX, loss.minutes);
+            pairs.put("lossThresholdPercent", MAX, loss.threshold_percent);
+        }
+    }
 }
 
 const fn millis(time: Time) -> u64 {

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::event::{Event, What, cut};
+use super::event::{About, Event, Report, UsageFacts, What, cut};
+use super::lasting::Lasting;
 use super::summary::Summary;
 
 /// One row of [`FORMATS`].
@@ -66,25 +67,8 @@ fn fit(event: &Event, max: usize, to_text: impl Fn(&Event) -> String) -> String 
 fn shorten(event: &mut Event) -> bool {
     match &mut event.what {
         What::Finding(report) => {
-            if report.evidence.len() > 1 || report.clients.listed.is_empty() {
-                if report.evidence.pop().is_some() {
-                    return true;
-                }
-            } else if report.clients.listed.pop().is_some() {
+            if shorten_report(report) {
                 return true;
-            }
-            for text in [&mut report.group, &mut report.vendor.name, &mut report.vendor.id] {
-                *text = word(text);
-            }
-            let words = [&mut report.tenant, &mut report.rule, &mut report.vendor.category];
-            for text in words.into_iter().flatten() {
-                *text = word(text);
-            }
-            // Who knows of the case can be asked of the sensor; all else would be lost.
-            report.acknowledged = None;
-            report.client.id = word(&report.client.id);
-            if let Some(flow) = &mut report.flow {
-                flow.name = (&*word(&flow.name)).into();
             }
         }
         What::Heartbeat { values } => {
@@ -106,6 +90,50 @@ fn shorten(event: &mut Event) -> bool {
     event.sensor.name = word(&event.sensor.name);
     event.sensor.site = event.sensor.site.as_deref().map(word);
     false
+}
+
+/// As [`shorten`]; where it has no list to take from, its words are cut.
+fn shorten_report(report: &mut Report) -> bool {
+    // Who knows of the case can be asked of the sensor; all else would be lost.
+    let last = |report: &mut Report| report.acknowledged = None;
+    let vendor = match &mut report.about {
+        About::Usage(usage) => {
+            if shorten_lists(usage) {
+                return true;
+            }
+            shorten_words(usage);
+            &mut usage.vendor
+        }
+        About::Lasting(Lasting::Silence { vendor, .. }) => vendor,
+        About::Lasting(Lasting::Loss { .. }) => {
+            last(report);
+            return false;
+        }
+    };
+    for text in [&mut vendor.name, &mut vendor.id].into_iter().chain(&mut vendor.category) {
+        *text = word(text);
+    }
+    last(report);
+    false
+}
+
+fn shorten_lists(usage: &mut UsageFacts) -> bool {
+    if usage.evidence.len() > 1 || usage.clients.listed.is_empty() {
+        usage.evidence.pop().is_some()
+    } else {
+        usage.clients.listed.pop().is_some()
+    }
+}
+
+fn shorten_words(usage: &mut UsageFacts) {
+    usage.group = word(&usage.group);
+    for text in [&mut usage.tenant, &mut usage.rule].into_iter().flatten() {
+        *text = word(text);
+    }
+    usage.client.id = word(&usage.client.id);
+    if let Some(flow) = &mut usage.flow {
+        flow.name = (&*word(&flow.name)).into();
+    }
 }
 
 /// The beginning of a word that somebody else chose, in characters that no format writes in six octets.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Format, JSON, fit, pruned, to_line};
 use crate::alert::attack::Technique;
-use crate::alert::event::{Action, Event, Proof, Report, Sensor, What};
+use crate::alert::event::{Action, Event, Proof, Report, Sensor, UsageFacts, What};
 use crate::alert::finding::{Finding, Severity};
 use crate::alert::summary::Summary;
 use crate::time::Time;
@@ -73,12 +73,8 @@ fn finding(event: &Event, report: &Report) -> Value {
         Action::Update => (2, "Update", (2, "In Progress")),
         Action::Close => (3, "Close", (4, "Resolved")),
     };
-    let instance = report.tenant.as_deref().map(|t| format!("{}/{t}", report.vendor.id));
-    let group = json!({ "name": report.group });
-    let flows = report
-        .flow
-        .iter()
-        .chain(report.evidence.iter().filter(|p| Some(*p) != report.flow.as_ref()));
+    let usage = report.usage();
+    let rule = usage.and_then(|usage| usage.rule.as_deref());
     json!({
         "activity_id": activity,
         "activity_name": name,
@@ -105,38 +101,56 @@ fn finding(event: &Event, report: &Report) -> Value {
                 "type_id": 1,
                 "type": "Rule",
                 "uid": report.finding.id,
-                "name": report.rule.as_deref().unwrap_or(report.finding.title),
+                "name": rule.unwrap_or(report.finding.title),
                 "desc": report.threshold,
                 "version": event.sensor.policy,
             },
             "attacks": report.finding.attack.iter().map(|id| attack(id)).collect::<Vec<_>>(),
         },
-        "evidences": flows.take(MAX_EVIDENCE).map(|p| evidence(p, report)).collect::<Vec<_>>(),
-        "resources": [{
-            "name": report.vendor.name,
-            "uid": instance.as_deref().unwrap_or(&report.vendor.id),
-            "type": report.vendor.category,
-        }],
-        "observables": observables(report),
-        "unmapped": {
-            "vendor": report.vendor,
-            "tenant": report.tenant,
-            "server": report.server,
-            "role": report.role,
-            "relation": report.relation,
-            "state": report.state,
-            "rule": report.rule,
-            "threshold": report.threshold,
-            "scope": report.scope,
-            "session": report.session,
-            "upload": report.upload,
-            "group": group,
-            "client": report.client,
-            "engagement": report.engagement,
-            "clients": { "count": report.clients.count, "exact": report.clients.exact },
-            "acknowledged": report.acknowledged,
-        },
+        "evidences": usage.map(evidences),
+        "resources": resource(event, report),
+        "observables": usage.map(observables),
+        "unmapped": unmapped(report),
     })
+}
+
+/// What the finding is about: the vendor's instance, or the sensor itself.
+fn resource(event: &Event, report: &Report) -> Value {
+    let Some(vendor) = report.vendor() else {
+        return json!([{ "name": event.sensor.name, "type": "sensor" }]);
+    };
+    let tenant = report.usage().and_then(|usage| usage.tenant.as_deref());
+    let instance = tenant.map(|tenant| format!("{}/{tenant}", vendor.id));
+    json!([{
+        "name": vendor.name,
+        "uid": instance.as_deref().unwrap_or(&vendor.id),
+        "type": vendor.category,
+    }])
+}
+
+/// What the class has no place for.
+fn unmapped(report: &Report) -> Value {
+    let mut all = serde_json::to_value(&report.about).unwrap_or_default();
+    if let Value::Object(all) = &mut all {
+        // These have a place, or only count here.
+        for key in ["flow", "evidence"] {
+            all.remove(key);
+        }
+        if let Some(usage) = report.usage() {
+            let clients = json!({ "count": usage.clients.count, "exact": usage.clients.exact });
+            all.insert("clients".into(), clients);
+            all.insert("group".into(), json!({ "name": usage.group }));
+        }
+        all.insert("threshold".into(), (&*report.threshold).into());
+        all.insert("acknowledged".into(), json!(report.acknowledged));
+    }
+    all
+}
+
+fn evidences(usage: &UsageFacts) -> Vec<Value> {
+    let others = usage.evidence.iter().filter(|p| Some(*p) != usage.flow.as_ref());
+    let flows = usage.flow.iter().chain(others);
+    flows.take(MAX_EVIDENCE).map(|proof| evidence(proof, usage)).collect()
 }
 
 /// As many as an event shows in every format.
@@ -197,7 +211,7 @@ fn base(activity: &str, unmapped: Value) -> Value {
     })
 }
 
-fn evidence(proof: &Proof, report: &Report) -> Value {
+fn evidence(proof: &Proof, usage: &UsageFacts) -> Value {
     let number = match &*proof.transport {
         "tcp" => Some(6),
         "udp" => Some(17),
@@ -206,13 +220,13 @@ fn evidence(proof: &Proof, report: &Report) -> Value {
     let end = |end: Option<SocketAddr>| json!({ "ip": end.map(|e| e.ip()), "port": end.map(|e| e.port()) });
     let mut client = end(proof.client);
     if let Value::Object(client) = &mut client {
-        client.insert("uid".into(), (&*report.client.id).into());
+        client.insert("uid".into(), (&*usage.client.id).into());
     }
     let mut server = end(proof.server);
     if let Value::Object(server) = &mut server {
         let key = if is_host(&proof.name) { "hostname" } else { "name" };
         server.insert(key.into(), (&*proof.name).into());
-        server.insert("svc_name".into(), (&*report.vendor.id).into());
+        server.insert("svc_name".into(), (&*usage.vendor.id).into());
     }
     let community = proof.community_id.as_deref();
     json!({
@@ -229,12 +243,12 @@ fn evidence(proof: &Proof, report: &Report) -> Value {
 }
 
 /// Clients of the case, whom a SIEM joins with other events.
-fn observables(report: &Report) -> Vec<Value> {
+fn observables(usage: &UsageFacts) -> Vec<Value> {
     let of = |client: &str| match client.parse::<IpAddr>() {
         Ok(_) => json!({ "type_id": 2, "type": "IP Address", "name": "client", "value": client }),
         Err(_) => json!({ "type_id": 99, "type": "pseudonym", "name": "client", "value": client }),
     };
-    report
+    usage
         .clients
         .listed
         .iter()

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::alert::case::tests::raised;
-use crate::alert::event::{Acknowledged, Action, Audit, Id, Proof, Report, Sensor};
+use crate::alert::event::{Acknowledged, Action, Audit, Id, Proof, Report, Sensor, VendorName};
 use crate::alert::finding::{FINDINGS, Severity};
+use crate::alert::lasting::tests::{loss, silence};
 use crate::alert::session::Session;
 use crate::alert::summary::tests::summary;
 use crate::alert::upload::Upload;
@@ -28,23 +29,24 @@ fn samples() -> Vec<Event> {
     };
     let address = |event: &mut Event, report: &mut Report| {
         event.truncated = true;
-        report.scope = Some("group");
-        report.upload =
-            Some(Upload { hour_bytes: 60_000_000, threshold_bytes: 50_000_000, usual: true });
-        report.session = Some(Session::direct(false, true));
         report.acknowledged = Some(Acknowledged {
             owner: "ada".into(),
             reason: "vendor call".into(),
             until: Time::from_secs(1_796_000_000),
         });
-        report.server = Some("10.1.2.3".into());
-        report.tenant = Some("acme".into());
-        report.rule = Some("policy[3] (saastap.toml:41)".into());
-        report.client.id = "10.20.0.7".into();
-        report.clients.listed = vec!["10.20.0.7".into(), "c-1".into()];
+        let usage = report.usage_mut().unwrap();
+        usage.scope = Some("group");
+        usage.upload =
+            Some(Upload { hour_bytes: 60_000_000, threshold_bytes: 50_000_000, usual: true });
+        usage.session = Some(Session::direct(false, true));
+        usage.server = Some("10.1.2.3".into());
+        usage.tenant = Some("acme".into());
+        usage.rule = Some("policy[3] (saastap.toml:41)".into());
+        usage.client.id = "10.20.0.7".into();
+        usage.clients.listed = vec!["10.20.0.7".into(), "c-1".into()];
         let proof = proof("10.20.0.7:50123", "192.0.2.80:443");
-        report.flow = Some(proof.clone());
-        report.evidence = vec![proof];
+        usage.flow = Some(proof.clone());
+        usage.evidence = vec![proof];
     };
     vec![
         with(|_, report| report.finding.action = Action::Create),
@@ -52,10 +54,16 @@ fn samples() -> Vec<Event> {
         with(|_, report| {
             report.finding.action = Action::Close;
             report.finding.attack = &["T1567"];
-            report.client.id = "c-1".into();
-            report.flow = Some(proof("[2001:db8::7]:50123", "[2001:db8::80]:443"));
-            report.evidence =
+            let usage = report.usage_mut().unwrap();
+            usage.client.id = "c-1".into();
+            usage.flow = Some(proof("[2001:db8::7]:50123", "[2001:db8::80]:443"));
+            usage.evidence =
                 vec![Proof { name: "AnyDesk Client".into(), ..proof("10.0.0.1:1", "10.0.0.2:2") }];
+        }),
+        with(|_, report| report.about = About::Lasting(silence())),
+        with(|event, report| {
+            event.truncated = true;
+            report.about = About::Lasting(loss());
         }),
         Event { what: heartbeat(), ..quiet() },
         Event { what: audit(), ..quiet() },
@@ -276,21 +284,15 @@ fn spoil(event: &mut Event, text: &str) {
     event.sensor.site = Some(text.into());
     match &mut event.what {
         What::Finding(report) => {
-            for word in [&mut report.group, &mut report.vendor.name, &mut report.vendor.id] {
-                *word = text.into();
-            }
-            for word in [&mut report.tenant, &mut report.rule, &mut report.vendor.category] {
-                *word = Some(text.into());
+            match &mut report.about {
+                About::Usage(usage) => spoil_usage(usage, text),
+                About::Lasting(Lasting::Silence { vendor, .. }) => spoil_vendor(vendor, text),
+                About::Lasting(Lasting::Loss { .. }) => {}
             }
             if let Some(known) = &mut report.acknowledged {
                 known.owner = cut(text, 200).into();
                 known.reason = cut(text, 200).into();
             }
-            report.client.id = text.into();
-            report.clients.listed = vec![text.into(); 20];
-            let proof = Proof { name: cut(text, 255).into(), ..proof("10.0.0.1:1", "[::1]:2") };
-            report.flow = Some(proof.clone());
-            report.evidence = vec![proof; 5];
         }
         What::Audit { audit } => audit.detail = text.into(),
         What::Heartbeat { .. } => {}
@@ -304,6 +306,25 @@ fn spoil(event: &mut Event, text: &str) {
             }
         }
     }
+}
+
+fn spoil_usage(usage: &mut UsageFacts, text: &str) {
+    usage.group = text.into();
+    for word in [&mut usage.tenant, &mut usage.rule] {
+        *word = Some(text.into());
+    }
+    spoil_vendor(&mut usage.vendor, text);
+    usage.client.id = text.into();
+    usage.clients.listed = vec![text.into(); 20];
+    let proof = Proof { name: cut(text, 255).into(), ..proof("10.0.0.1:1", "[::1]:2") };
+    usage.flow = Some(proof.clone());
+    usage.evidence = vec![proof; 5];
+}
+
+fn spoil_vendor(vendor: &mut VendorName, text: &str) {
+    vendor.id = text.into();
+    vendor.name = text.into();
+    vendor.category = Some(text.into());
 }
 
 fn tamed(text: &str) -> String {

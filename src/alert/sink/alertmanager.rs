@@ -16,6 +16,7 @@ use super::{Built, Envelope, Fields, Kind, Sink, Soon, Written};
 use crate::alert::event::{Action, Event, Report, What};
 use crate::alert::finding::Life;
 use crate::alert::format::Format;
+use crate::alert::lasting::Lasting;
 use crate::alert::{FINDINGS, Finding};
 use crate::fault::Fault;
 use crate::store::Stored;
@@ -102,32 +103,42 @@ const END_BEAT: &str = "beat";
 
 /// The identity of the alert: bounded, and the same as long as the case lives. What may change is an annotation.
 fn labels(event: &Event, report: &Report) -> Value {
-    json!({
+    let mut labels = json!({
         "alertname": camel(report.finding.id),
         "severity": event.severity.name(),
         "finding": report.finding.id,
-        "vendor": report.vendor.id,
-        "group": report.group,
         "case": report.finding.uid,
         "sensor": event.sensor.name,
-    })
+    });
+    let more = [
+        ("vendor", report.vendor().map(|vendor| &*vendor.id)),
+        ("group", report.usage().map(|usage| &*usage.group)),
+        ("cause", report.lasting().and_then(Lasting::loss).map(|loss| loss.cause.name())),
+    ];
+    for (name, value) in more {
+        if let (Some(labels), Some(value)) = (labels.as_object_mut(), value) {
+            labels.insert(name.into(), value.into());
+        }
+    }
+    labels
 }
 
 fn annotations(event: &Event, report: &Report) -> Value {
     let definition = FINDINGS.iter().find(|f| f.id == report.finding.id).map(|f| f.definition);
-    let flow = report.flow.as_ref();
+    let usage = report.usage();
+    let flow = usage.and_then(|usage| usage.flow.as_ref());
     let all = [
         ("summary", Some(event.summary())),
         ("description", definition.map(str::to_owned)),
         ("event_id", Some(event.id.to_string())),
-        ("tenant", report.tenant.as_deref().map(str::to_owned)),
-        ("role", Some(report.role.to_string())),
-        ("relation", Some(report.relation.name().to_owned())),
-        ("state", Some(report.state.to_string())),
-        ("rule", report.rule.as_deref().map(str::to_owned)),
+        ("tenant", usage.and_then(|u| u.tenant.as_deref()).map(str::to_owned)),
+        ("role", usage.map(|u| u.role.to_string())),
+        ("relation", usage.map(|u| u.relation.name().to_owned())),
+        ("state", report.state().map(|state| state.to_string())),
+        ("rule", usage.and_then(|u| u.rule.as_deref()).map(str::to_owned)),
         ("threshold", Some(report.threshold.to_string())),
-        ("client", Some(report.client.id.to_string())),
-        ("clients", Some(report.clients.count.to_string())),
+        ("client", usage.map(|u| u.client.id.to_string())),
+        ("clients", usage.map(|u| u.clients.count.to_string())),
         ("name", flow.map(|f| f.name.to_string())),
         ("attack", Some(report.finding.attack.join(","))),
         ("policy", Some(event.sensor.policy.to_string())),
@@ -237,7 +248,8 @@ fn now() -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::case::tests::raised;
+    use crate::alert::case::tests::{lasting, raised};
+    use crate::alert::lasting::tests::{loss, silence};
 
     #[test]
     fn labels_are_bounded_and_an_end_is_reckoned_when_it_is_sent() {
@@ -257,5 +269,21 @@ mod tests {
         let (sent, ended) = alert(render(&event, usize::MAX).as_bytes(), now).unwrap();
         assert!(ended);
         assert_eq!(sent["endsAt"], now.to_string());
+    }
+
+    #[test]
+    fn what_is_about_the_sensor_has_a_cause_and_no_vendor() {
+        let now = Time::from_secs(1_800_000_000);
+        let told = |about| {
+            let event = lasting(about).event;
+            alert(render(&event, usize::MAX).as_bytes(), now).unwrap().0
+        };
+        let (loss, silence) = (told(loss()), told(silence()));
+        let labels: Vec<_> = loss["labels"].as_object().unwrap().keys().collect();
+        assert_eq!(labels, ["alertname", "case", "cause", "finding", "sensor", "severity"]);
+        assert_eq!(loss["labels"]["cause"], "one_way");
+        assert!(loss["annotations"].get("client").is_none());
+        assert_eq!(silence["labels"]["vendor"], "zendesk");
+        assert_eq!(silence["annotations"]["state"], "sanctioned");
     }
 }

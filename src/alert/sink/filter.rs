@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::policy::State;
 
 /// Keys of every sink: `findings` (all), `min_severity` (informational), `states` (all), `heartbeat`, `audit`, and `usage` (none).
+/// What is about the sensor has no state, and passes whatever the states are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Empty: all.
@@ -45,7 +46,7 @@ impl Filter {
             What::Finding(report) => {
                 event.severity >= self.least
                     && any(&self.findings, report.finding.id)
-                    && any(&self.states, report.state.name())
+                    && report.state().is_none_or(|state| any(&self.states, state.name()))
             }
             What::Heartbeat { .. } => self.heartbeat,
             What::Audit { .. } => self.audit,

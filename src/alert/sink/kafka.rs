@@ -17,7 +17,7 @@ use tokio_rustls::rustls::ClientConfig;
 use super::batch::Batch;
 use super::connection::tls_config;
 use super::{Built, Envelope, Fields, Kind, Sink, Soon, Written};
-use crate::alert::event::{Event, What};
+use crate::alert::event::{Event, Report, What};
 use crate::alert::format::Format;
 use crate::fault::Fault;
 use crate::store::Stored;
@@ -59,16 +59,24 @@ struct Keyed {
     by_flow: bool,
 }
 
+impl Keyed {
+    /// Of what has no client: the vendor, and of what is about the sensor its name.
+    fn key(&self, event: &Event, report: &Report) -> String {
+        let Some(usage) = report.usage() else {
+            return report.vendor().map_or(&event.sensor.name, |vendor| &vendor.id).to_string();
+        };
+        let flow = usage.flow.as_ref().and_then(|f| f.community_id.as_deref());
+        flow.filter(|_| self.by_flow).unwrap_or(&usage.client.id).to_owned()
+    }
+}
+
 /// ```text
 /// length of the key, 4 octets | key | value
 /// ```
 impl Envelope for Keyed {
     fn wrap(&self, event: &Event, format: &Format) -> Vec<u8> {
         let key = match &event.what {
-            What::Finding(report) => {
-                let flow = report.flow.as_ref().and_then(|f| f.community_id.as_deref());
-                flow.filter(|_| self.by_flow).unwrap_or(&report.client.id).to_owned()
-            }
+            What::Finding(report) => self.key(event, report),
             What::Usage(summary) => summary.client.id.to_string(),
             What::Heartbeat { .. } | What::Audit { .. } => event.sensor.name.to_string(),
         };
@@ -194,5 +202,27 @@ async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> 
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => done,
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::case::tests::{lasting, raised};
+    use crate::alert::lasting::tests::{loss, silence};
+
+    #[test]
+    fn what_has_no_client_is_ordered_by_its_vendor_or_the_sensor() {
+        let json = Format::by_name("json").unwrap();
+        let key = |mut event: Event, by_flow| {
+            event.sensor.name = "sensor-1".into();
+            let message = Keyed { by_flow }.wrap(&event, json);
+            String::from_utf8(parts(&message).unwrap().0.to_owned()).unwrap()
+        };
+        for by_flow in [false, true] {
+            assert_eq!(key(lasting(silence()).event, by_flow), "zendesk");
+            assert_eq!(key(lasting(loss()).event, by_flow), "sensor-1");
+            assert_eq!(key(raised(1, 1).event, by_flow), "c-0");
+        }
     }
 }

@@ -328,6 +328,8 @@ fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::case::tests::lasting;
+    use crate::alert::lasting::tests::{loss, silence};
 
     fn read(text: &str) -> Result<Vec<Configured>, Faults> {
         #[derive(Deserialize)]
@@ -433,5 +435,19 @@ mod tests {
             ..event
         };
         assert!(wants("min_severity = 'high'", &beat) && !wants("heartbeat = false", &beat));
+
+        let (silence, loss) = (lasting(silence()).event, lasting(loss()).event);
+        for (rest, of_vendor, of_sensor) in [
+            ("states = ['sanctioned']", true, true),
+            ("states = ['unreviewed']", false, true),
+            ("findings = ['visibility_loss']", false, true),
+            ("min_severity = 'medium'", false, true),
+        ] {
+            assert_eq!(
+                (wants(rest, &silence), wants(rest, &loss)),
+                (of_vendor, of_sensor),
+                "{rest}"
+            );
+        }
     }
 }

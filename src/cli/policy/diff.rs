@@ -97,8 +97,9 @@ fn of_captures(mut config: Config, files: &[PathBuf]) -> Result<Judged, Failure>
     judged.add(&usage_rows(&outcome.collector.inventory.snapshot(), &rules.load()));
     for event in &outcome.events {
         let What::Finding(report) = &event.what else { continue };
-        let tenant = report.tenant.as_deref().map(str::to_owned);
-        let (vendor, group) = (report.vendor.id.to_string(), report.group.to_string());
+        let Some(usage) = report.usage() else { continue };
+        let tenant = usage.tenant.as_deref().map(str::to_owned);
+        let (vendor, group) = (usage.vendor.id.to_string(), usage.group.to_string());
         judged.findings.insert((report.finding.id.to_owned(), vendor, tenant, group));
     }
     Ok(judged)

@@ -86,16 +86,20 @@ impl Desk {
     /// Notes an event that is on its way to the sinks.
     pub fn raised(&self, event: &Event) {
         let What::Finding(report) = &event.what else { return };
+        let usage = report.usage();
         let row = FindingRow {
             at: event.time,
             uid: report.finding.uid.to_string(),
             finding: report.finding.id.to_owned(),
             severity: event.severity.name().to_owned(),
-            group: report.group.to_string(),
-            vendor: report.vendor.id.to_string(),
-            tenant: report.tenant.as_deref().map(str::to_owned),
-            clients: report.clients.count,
-            summary: format!("{} ({})", report.finding.title, report.threshold),
+            group: usage.map(|u| u.group.to_string()).unwrap_or_default(),
+            vendor: report.vendor().map(|v| v.id.to_string()).unwrap_or_default(),
+            tenant: usage.and_then(|u| u.tenant.as_deref()).map(str::to_owned),
+            clients: usage.map_or(0, |u| u.clients.count),
+            summary: match report.lasting() {
+                Some(lasting) => format!("{}: {lasting}", report.finding.title),
+                None => format!("{} ({})", report.finding.title, report.threshold),
+            },
         };
         let mut shown = self.shown();
         // A case is one row, whatever the number of its events.

@@ -23,12 +23,13 @@ pub fn retired(rows: &[(Key, Option<Usage>)]) -> Vec<(UsageKey, Option<String>)>
 /// The usage that an event rests on; committed with it.
 pub fn usage_of(event: &Event, inventory: &Inventory) -> Vec<(UsageKey, Option<String>)> {
     let What::Finding(report) = &event.what else { return Vec::new() };
+    let Some(usage) = report.usage() else { return Vec::new() };
     let key = inventory.counted_as(Key {
-        group: report.group.clone(),
-        client: report.client.id.clone(),
-        vendor: report.vendor.id.clone(),
-        tenant: report.tenant.clone(),
-        role: report.role,
+        group: usage.group.clone(),
+        client: usage.client.id.clone(),
+        vendor: usage.vendor.id.clone(),
+        tenant: usage.tenant.clone(),
+        role: usage.role,
     });
     inventory.get(&key).map(|usage| rows(vec![(key, usage)])).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ mod hourly;
 mod keep;
 mod leases;
 mod log;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,6 +25,7 @@ pub use desk::Desk;
 use self::acks::Acks;
 use self::hourly::Hourly;
 use self::log::FlowLog;
+use self::watch::Watch;
 use super::collector::Collector;
 use super::feed::Feed;
 use super::offline;
@@ -65,6 +67,7 @@ pub struct Daemon {
     writer: Writer,
     acks: Acks,
     hourly: Hourly,
+    watch: Watch,
     desk: Arc<Desk>,
     sinks: Arc<Sinks>,
     captured: Arc<Cells<capture::Counter>>,
@@ -161,6 +164,9 @@ impl Daemon {
         ));
         metrics.reloaded(true);
         let retention = config.store.clone();
+        let mut counted = feed.counted.clone();
+        counted.push(captured.clone());
+        let watch = Watch::new(config.alert.loss.clone(), counted);
         let beat = Arc::new(Beat::default());
         let site = Site::new(config.web, metrics, desk.clone());
         runtime.spawn(async move {
@@ -179,6 +185,7 @@ impl Daemon {
             writer,
             acks: Acks::default(),
             hourly: Hourly::default(),
+            watch,
             desk,
             sinks: shown,
             captured,
@@ -271,6 +278,7 @@ impl Daemon {
         if second.is_multiple_of(STANDING_SECONDS) && self.outbox.wants_standing() {
             self.outbox.stand(&self.collector.cases.open(self.collector.seen.clock()));
         }
+        self.watch.look(&mut self.collector);
         for audit in self.desk.audits() {
             self.outbox.audit(self.collector.cases.sensor(), audit, Vec::new());
         }
