@@ -118,6 +118,11 @@ impl Catalog {
         &self.lookalikes
     }
 
+    /// Has the workers look for titles and texts of pages too.
+    pub(super) fn look_into_pages(&mut self) {
+        self.others.look_into_pages();
+    }
+
     pub(super) const fn others(&self) -> &Tables {
         &self.others
     }

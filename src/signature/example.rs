@@ -36,6 +36,10 @@ pub enum Given {
     Cookie(String),
     /// The target of a request that was answered well.
     Path(String),
+    /// The title of a page.
+    Title(String),
+    /// The beginning of a page.
+    Body(String),
     Payload {
         server: bool,
         octets: Vec<u8>,
@@ -56,6 +60,8 @@ impl Given {
             text(Self::Header, &row.header),
             text(Self::Cookie, &row.cookie),
             text(Self::Path, &row.path),
+            text(Self::Title, &row.title),
+            text(Self::Body, &row.body),
             text(Self::Ja4, &row.ja4),
             text(Self::Txt, &row.txt),
             row.address.map(Self::Address),
@@ -83,7 +89,9 @@ impl Given {
             Self::Certificate(_) => Kind::Certificate,
             Self::Alpn(_) => Kind::Alpn,
             Self::Protocol(_) => Kind::Protocol,
-            Self::Header(_) | Self::Cookie(_) | Self::Path(_) => Kind::Http,
+            Self::Header(_) | Self::Cookie(_) | Self::Path(_) | Self::Title(_) | Self::Body(_) => {
+                Kind::Http
+            }
             Self::Payload { .. } => Kind::Payload,
             Self::Address(_) => Kind::Cidr,
             Self::Ja4(_) => Kind::Ja4,
@@ -108,6 +116,8 @@ impl fmt::Display for Given {
             Self::Header(line) => write!(f, "header {line}"),
             Self::Cookie(name) => write!(f, "cookie {name}"),
             Self::Path(path) => write!(f, "path {path}"),
+            Self::Title(title) => write!(f, "title {title}"),
+            Self::Body(text) => write!(f, "body {text}"),
             Self::Payload { server, octets } => {
                 let side = if *server { "server" } else { "client" };
                 write!(f, "payload {side} {}", octets.escape_ascii())
@@ -127,7 +137,8 @@ impl Catalog {
             look(&mut met);
             met.into_ids().into_iter().find_map(|id| self.pattern(id, port))
         };
-        let patterns = self.patterns();
+        // Whether the workers look into pages or not.
+        let patterns = self.all_patterns();
         match given {
             Given::Host(host) => self.host(host),
             Given::Mail(domain) => self.mail(domain),
@@ -139,6 +150,10 @@ impl Catalog {
                 met(&|met| patterns.response_line(format!("Set-Cookie: {name}=x").as_bytes(), met))
             }
             Given::Path(path) => met(&|met| patterns.path(path.as_bytes(), met)),
+            Given::Title(title) => {
+                met(&|met| patterns.page(format!("<title>{title}</title>").as_bytes(), met))
+            }
+            Given::Body(text) => met(&|met| patterns.page(text.as_bytes(), met)),
             Given::Payload { server, octets } => met(&|met| {
                 patterns.payload(*server, octets, met);
             }),

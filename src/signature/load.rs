@@ -32,11 +32,13 @@ pub struct Options {
     pub dirs: Vec<PathBuf>,
     /// Octets of all files of one folder together, at most: a mistaken path does not fill the memory.
     pub max_octets: u64,
+    /// Look for titles and texts of products in the first KiB of pages over plain HTTP.
+    pub page_marks: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dirs: Vec::new(), max_octets: 4 << 20 }
+        Self { dirs: Vec::new(), max_octets: 4 << 20, page_marks: false }
     }
 }
 
@@ -61,7 +63,11 @@ impl Catalog {
         for dir in &options.dirs {
             sources.push(folder(dir, options.max_octets, &mut faults));
         }
-        build(&sources, faults)
+        let mut catalog = build(&sources, faults)?;
+        if options.page_marks {
+            catalog.look_into_pages();
+        }
+        Ok(catalog)
     }
 
     /// The shipped catalogue alone.

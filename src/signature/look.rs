@@ -79,13 +79,15 @@ impl fmt::Display for CertificateLook {
     }
 }
 
-/// `http = { header = "Server: ScreenConnect/" }`: one of the three.
+/// `http = { header = "Server: ScreenConnect/" }`: one of them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpRow {
     pub header: Option<String>,
     pub cookie: Option<String>,
     pub path: Option<String>,
+    pub title: Option<String>,
+    pub body: Option<String>,
 }
 
 /// `payload = { from = "server", text = "SRS:Ready" }`, or `hex`.
@@ -191,8 +193,9 @@ fn certificate(row: &CertificateLook) -> Read {
 }
 
 fn http(row: &HttpRow) -> Read {
-    let (shown, sought) = match (&row.header, &row.cookie, &row.path) {
-        (Some(line), None, None) => {
+    let HttpRow { header, cookie, path, title, body } = row;
+    let (shown, sought) = match (header, cookie, path, title, body) {
+        (Some(line), None, None, None, None) => {
             let (name, value) = line.split_once(':').unwrap_or((line, ""));
             let (name, value) = (name.trim(), value.trim_start());
             let token = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
@@ -207,7 +210,7 @@ fn http(row: &HttpRow) -> Read {
             }
             (line.clone(), Sought::Header { name: name.into(), value: value.into() })
         }
-        (None, Some(name), None) => {
+        (None, Some(name), None, None, None) => {
             let head = name.strip_suffix('*').unwrap_or(name);
             let token = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}*".contains(&b);
             if head.len() < SHORT || !head.bytes().all(token) {
@@ -216,16 +219,30 @@ fn http(row: &HttpRow) -> Read {
             }
             (format!("cookie {name}"), Sought::Cookie(name.as_str().into()))
         }
-        (None, None, Some(path)) => {
+        (None, None, Some(path), None, None) => {
             if !path.starts_with('/') || path.len() < SHORT || path.contains(['*', '?', ' ']) {
                 let mend = "write its beginning, from / on, of at least 4 characters, without *";
                 return Err(wrong(&format!("path {path:?} is no path of one product"), mend));
             }
             (format!("path {path}"), Sought::Path(path.as_str().into()))
         }
+        (None, None, None, Some(title), None) => {
+            if title.len() < SHORT_TITLE || title.trim() != title || title.contains('<') {
+                let mend = "write its beginning, of at least 8 characters, with the product's name";
+                return Err(wrong(&format!("title {title:?} is no title of one product"), mend));
+            }
+            (format!("title {title}"), Sought::Title(title.as_str().into()))
+        }
+        (None, None, None, None, Some(text)) => {
+            if text.len() < SHORT_TEXT {
+                let mend = "write at least 12 characters that only the product's pages have";
+                return Err(wrong(&format!("body {text:?} is no text of one product"), mend));
+            }
+            (format!("body {text}"), Sought::Body(text.as_str().into()))
+        }
         _ => {
             let mend = "write one [[match]] for each";
-            return Err(wrong("http needs one of header, cookie and path", mend));
+            return Err(wrong("http needs one of header, cookie, path, title and body", mend));
         }
     };
     if shown.len() > MAX_PATTERN - 8 {
@@ -360,3 +377,7 @@ const EVERYDAY: &[&str] = &[
 /// Octets that are the least to tell one product, with something else beside them; and alone.
 const SHORT: usize = 4;
 const SHORT_ANYWHERE: usize = 6;
+
+/// The same of titles and texts of pages, which people write.
+const SHORT_TITLE: usize = 8;
+const SHORT_TEXT: usize = 12;

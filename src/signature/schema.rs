@@ -103,6 +103,8 @@ pub struct ExampleRow {
     pub header: Option<String>,
     pub cookie: Option<String>,
     pub path: Option<String>,
+    pub title: Option<String>,
+    pub body: Option<String>,
     pub payload: Option<PayloadRow>,
     pub address: Option<IpAddr>,
     pub ja4: Option<String>,

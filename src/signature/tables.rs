@@ -34,7 +34,9 @@ pub struct Tables {
     /// Lengths of prefixes of `ranges`, longest first.
     lengths: Vec<u8>,
     by_pattern: HashMap<PatternId, Vec<Place>>,
+    /// Without those of pages, unless they are asked for.
     patterns: Arc<Patterns>,
+    all_patterns: Arc<Patterns>,
 }
 
 impl Tables {
@@ -89,14 +91,30 @@ impl Tables {
         let mut rows: Vec<(PatternId, &Sought)> = sought.collect();
         rows.sort_unstable_by_key(|(id, _)| *id);
         rows.dedup_by_key(|(id, _)| *id);
-        self.patterns = Arc::new(Patterns::new(rows.into_iter()));
+        let heads = rows.iter().filter(|(_, sought)| !is_of_pages(sought)).copied();
+        self.patterns = Arc::new(Patterns::new(heads));
+        self.all_patterns = Arc::new(Patterns::new(rows.into_iter()));
     }
+
+    /// From now on workers look into pages.
+    pub(super) fn look_into_pages(&mut self) {
+        self.patterns = self.all_patterns.clone();
+    }
+}
+
+const fn is_of_pages(sought: &Sought) -> bool {
+    matches!(sought, Sought::Title(_) | Sought::Body(_))
 }
 
 impl Catalog {
     /// The patterns that workers look for; [`Catalog::pattern`] says whose they are.
     pub fn patterns(&self) -> Arc<Patterns> {
         self.others().patterns.clone()
+    }
+
+    /// With those of pages, whether the workers look for them or not.
+    pub(super) fn all_patterns(&self) -> Arc<Patterns> {
+        self.others().all_patterns.clone()
     }
 
     /// Whose pattern was met in the bytes of a server at `port`. `None` also for one of another catalogue.
@@ -309,6 +327,16 @@ expect = "none"
             ("http = { cookie = \"DESK_*\" }", "cookie = \"DESK_ab12\"", "http cookie DESK_*"),
             ("http = { path = \"/desk/\" }", "path = \"/desk/a?b\"", "http path /desk/"),
             (
+                "http = { title = \"Deskly 7\" }",
+                "title = \"deskly 7.1 - Login\"",
+                "http title Deskly 7",
+            ),
+            (
+                "http = { body = \"made by Deskly\" }",
+                "body = \"<!-- made by Deskly -->\"",
+                "http body made by Deskly",
+            ),
+            (
                 "payload = { from = \"server\", text = \"DESK:1\" }",
                 "payload = { from = \"server\", hex = \"44 45 53 4b 3a 31 00\" }",
                 "payload server DESK:1",
@@ -371,6 +399,8 @@ expect = "none"
             ("http = { cookie = \"id*\" }", "is no name of one product"),
             ("http = { cookie = \"a*bcdef\" }", "is no name of one product"),
             ("http = { path = \"/a\" }", "is no path of one product"),
+            ("http = { title = \"Login\" }", "is no title of one product"),
+            ("http = { body = \"Login\" }", "is no text of one product"),
             ("http = { path = \"/a/b\", cookie = \"abcd\" }", "needs one of"),
             ("payload = { from = \"client\", text = \"GET \" }", "4 octets are not"),
             ("payload = { from = \"client\", hex = \"0\" }", "is no row of octets"),

@@ -15,6 +15,10 @@ pub enum Sought {
     Cookie(Box<str>),
     /// The beginning of the path of a request that the server answers well.
     Path(Box<str>),
+    /// The beginning of the title of a page, in any case.
+    Title(Box<str>),
+    /// A text in the first octets of a page, letter by letter.
+    Body(Box<str>),
     /// The first octets that one side of a stream sends.
     Payload { server: bool, octets: Box<[u8]> },
 }
@@ -33,6 +37,9 @@ pub struct Patterns {
     /// `name=`, or the beginning of a name.
     cookies: Prefixes,
     paths: Prefixes,
+    /// In lower case.
+    titles: Prefixes,
+    bodies: Vec<(Box<[u8]>, PatternId)>,
     from_client: Prefixes,
     from_server: Prefixes,
 }
@@ -43,6 +50,8 @@ impl Patterns {
         headers: Prefixes::NONE,
         cookies: Prefixes::NONE,
         paths: Prefixes::NONE,
+        titles: Prefixes::NONE,
+        bodies: Vec::new(),
         from_client: Prefixes::NONE,
         from_server: Prefixes::NONE,
     };
@@ -61,6 +70,12 @@ impl Patterns {
                     all.cookies.push(head.as_bytes().to_vec(), id);
                 }
                 Sought::Path(head) => all.paths.push(head.as_bytes().to_vec(), id),
+                Sought::Title(head) => all.titles.push(head.to_lowercase().into_bytes(), id),
+                Sought::Body(text) => {
+                    if (1..=MAX_PATTERN).contains(&text.len()) {
+                        all.bodies.push((text.as_bytes().into(), id));
+                    }
+                }
                 Sought::Payload { server, octets } => {
                     let table = if *server { &mut all.from_server } else { &mut all.from_client };
                     table.push(octets.to_vec(), id);
@@ -71,6 +86,7 @@ impl Patterns {
             &mut all.headers,
             &mut all.cookies,
             &mut all.paths,
+            &mut all.titles,
             &mut all.from_client,
             &mut all.from_server,
         ];
@@ -78,9 +94,27 @@ impl Patterns {
         all
     }
 
-    /// Whether heads of HTTP are worth a look.
+    /// Whether messages of HTTP are worth a look.
     pub(super) const fn look_at_http(&self) -> bool {
         !(self.headers.0.is_empty() && self.cookies.0.is_empty() && self.paths.0.is_empty())
+            || self.look_at_pages()
+    }
+
+    /// Whether pages are worth a look.
+    pub(super) const fn look_at_pages(&self) -> bool {
+        !(self.titles.0.is_empty() && self.bodies.is_empty())
+    }
+
+    /// The first octets of a page.
+    pub fn page(&self, page: &[u8], met: &mut Met) {
+        if let Some(title) = title(page) {
+            self.titles.find_by(|at| title.get(at).map(u8::to_ascii_lowercase), met);
+        }
+        for (text, id) in &self.bodies {
+            if memchr::memmem::find(page, text).is_some() {
+                met.add(*id);
+            }
+        }
     }
 
     /// One line of a response's head, without its end. A header that sets a cookie is also taken for it.
@@ -199,6 +233,19 @@ impl Prefixes {
     }
 }
 
+/// What follows the first tag of a title, to the end of the page.
+fn title(page: &[u8]) -> Option<&[u8]> {
+    let tag: &[u8] = b"title";
+    let mut tags = memchr::memchr_iter(b'<', page).filter_map(|at| page.get(at + 1..));
+    let rest = tags.find_map(|rest| {
+        let (name, rest) = rest.split_at_checked(tag.len())?;
+        let ends = matches!(rest.first(), Some(b'>' | b' ' | b'\t' | b'\r' | b'\n'));
+        (name.eq_ignore_ascii_case(tag) && ends).then_some(rest)
+    })?;
+    let end = memchr::memchr(b'>', rest)?;
+    Some(rest.get(end + 1..)?.trim_ascii_start())
+}
+
 /// Name and value of a header line.
 fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().take(MAX_PATTERN).position(|&b| b == b':')?;
@@ -221,6 +268,8 @@ mod tests {
             Sought::Path("/otrs/".into()),
             Sought::Path("/otrs/index.pl".into()),
             Sought::Payload { server: true, octets: (*b"SRS:Ready").into() },
+            Sought::Title("3CX Phone".into()),
+            Sought::Body("glpi:csrf_token".into()),
         ]
     }
 
@@ -257,6 +306,26 @@ mod tests {
         let sent = |line: &str| met(|p, m| p.request_line(line.as_bytes(), m));
         assert_eq!(sent("Cookie: a=b; OSTSESSID=2;_zammad_session_x=OSTSESSID="), [2, 3]);
         assert_eq!(sent("Set-Cookie: OSTSESSID=2"), [0u64; 0]);
+    }
+
+    #[test]
+    fn pages_are_met_by_their_title_or_a_text() {
+        let page = |page: &str| met(|p, m| p.page(page.as_bytes(), m));
+        assert_eq!(page("<html><TITLE>\n 3cx phone System</TITLE>"), [7]);
+        assert_eq!(page("<title lang=\"en\">3CX Phone"), [7]);
+        assert_eq!(page("<meta property=\"glpi:csrf_token\"><title>3CX Phone</title>"), [7, 8]);
+        for nobodys in [
+            "<title>Our 3CX Phone</title>",
+            "<titles>3CX Phone",
+            "<title>3CX Pho",
+            "<title",
+            "<",
+            "",
+            "3CX Phone",
+            "GLPI:csrf_token",
+        ] {
+            assert_eq!(page(nobodys), [0u64; 0], "{nobodys}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Heads of HTTP/1 messages that betray software on premise: headers and cookies of both sides, and paths that a server
-//! answers well. Answers with the ids of patterns; nothing of the heads leaves this file.
+//! HTTP/1 messages that betray software on premise: headers and cookies of both sides, paths that a server answers well, and
+//! the beginning of the page where signatures ask for it. Answers with the ids of patterns; nothing else leaves this file.
 
 use super::http;
 use super::line::Lines;
@@ -7,6 +7,9 @@ use super::{Answer, Evidence, HttpResponse, Met, Openings};
 
 /// Octets of a response's head that are looked at; servers send a few hundred to some thousand.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// Octets of a page that are looked at: its title and what stands above it.
+const MAX_PAGE: usize = 1024;
 
 pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
     let head = openings.server;
@@ -27,16 +30,60 @@ pub(super) fn sniff(openings: &Openings<'_>) -> Answer {
         return if more { Answer::NeedMore } else { Answer::NotMine };
     };
     let mut met = Met::default();
-    let mut lines = Lines::new(head.get(..end + 2).unwrap_or_default());
+    let (lines, page) = head.split_at_checked(end + 2).unwrap_or_default();
+    let mut lines = Lines::new(lines);
     let answered = lines.next().is_some_and(went_well);
+    let mut form = Form::default();
     for line in lines {
         openings.patterns.response_line(line, &mut met);
+        form.read(line);
     }
     request(openings, answered, &mut met);
+    if met.ids().is_empty() && answered && openings.patterns.look_at_pages() {
+        let asked_for_head = openings.client.starts_with(b"HEAD ");
+        let wanted = if asked_for_head { 0 } else { form.octets() };
+        let page = page.get(2..).unwrap_or_default();
+        let page = page.get(..wanted).unwrap_or(page);
+        openings.patterns.page(page, &mut met);
+        if met.ids().is_empty() && page.len() < wanted && !openings.ended {
+            return Answer::NeedMore;
+        }
+    }
     if met.ids().is_empty() {
         return Answer::NotMine;
     }
     Answer::Found(Evidence::HttpResponse(HttpResponse { patterns: met.into_ids() }))
+}
+
+/// What a head says of the body after it.
+#[derive(Default)]
+struct Form {
+    html: bool,
+    encoded: bool,
+    length: Option<usize>,
+}
+
+impl Form {
+    fn read(&mut self, line: &[u8]) {
+        let Some(colon) = memchr::memchr(b':', line) else { return };
+        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        let is = |wanted: &[u8]| name.trim_ascii().eq_ignore_ascii_case(wanted);
+        if is(b"content-type") {
+            let html: &[u8] = b"text/html";
+            self.html = value.get(..html.len()).is_some_and(|v| v.eq_ignore_ascii_case(html));
+        } else if is(b"content-encoding") {
+            self.encoded = !value.eq_ignore_ascii_case(b"identity");
+        } else if is(b"content-length") {
+            self.length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        }
+    }
+
+    /// Octets of the page that are worth waiting for.
+    fn octets(&self) -> usize {
+        let page = self.html && !self.encoded;
+        if page { self.length.unwrap_or(MAX_PAGE).min(MAX_PAGE) } else { 0 }
+    }
 }
 
 /// What the request before it says: its path, if it was answered well, and the cookies that only its own server gave.
@@ -111,6 +158,65 @@ mod tests {
         ] {
             assert_eq!(met(client, server), ids, "{server}");
         }
+    }
+
+    const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=UTF-8\r\n";
+
+    fn page_patterns() -> Patterns {
+        let sought = [Sought::Title("Deskly".into()), Sought::Body("made by Deskly".into())];
+        Patterns::new(sought.iter().enumerate().map(|(i, s)| (PatternId(i as u64), s)))
+    }
+
+    fn of_page(client: &str, server: &str, ended: bool) -> Result<Vec<u64>, bool> {
+        let patterns = page_patterns();
+        let openings = Openings::new(client.as_bytes(), server.as_bytes(), &patterns);
+        match sniff(&Openings { ended, ..openings }) {
+            Answer::Found(Evidence::HttpResponse(response)) => {
+                Ok(response.patterns.iter().map(|id| id.0).collect())
+            }
+            Answer::NeedMore => Err(true),
+            _ => Err(false),
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_page_is_waited_for_and_no_more() {
+        let page = "\r\n<html><title>Deskly 7</title>";
+        let whole = format!("{PAGE}{page}");
+        for len in 0..whole.len() {
+            let head = whole.get(..len).unwrap();
+            let met = of_page(GET, head, false);
+            let known = head.ends_with("<title>Deskly") || head.contains("<title>Deskly ");
+            assert_eq!(met, if known { Ok(vec![0]) } else { Err(true) }, "{head}");
+        }
+        assert_eq!(of_page("", &whole, false), Ok(vec![0]));
+        let far = |before: usize| format!("{PAGE}\r\n{}made by Deskly", "x".repeat(before));
+        assert_eq!(of_page(GET, &far(1010), false), Ok(vec![1]));
+        assert_eq!(of_page(GET, &far(1011), false), Err(false), "past the bound");
+        assert_eq!(of_page(GET, &format!("{PAGE}\r\nx"), true), Err(false), "no more comes");
+        let short = |length: usize| format!("{PAGE}Content-Length: {length}\r\n\r\nxx");
+        assert_eq!(of_page(GET, &short(2), false), Err(false), "that was all");
+        assert_eq!(of_page(GET, &short(3), false), Err(true));
+    }
+
+    #[test]
+    fn what_is_no_page_is_not_waited_for() {
+        let html = "Content-Type: text/html\r\n";
+        for (client, head) in [
+            (GET, "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n".to_owned()),
+            (GET, "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n".to_owned()),
+            (GET, "HTTP/1.1 200 OK\r\n".to_owned()),
+            (GET, format!("HTTP/1.1 200 OK\r\n{html}Content-Encoding: gzip\r\n")),
+            ("HEAD / HTTP/1.1\r\n\r\n", format!("HTTP/1.1 200 OK\r\n{html}")),
+        ] {
+            assert_eq!(of_page(client, &format!("{head}\r\n"), false), Err(false), "{head}");
+        }
+        // Nobody looks for pages.
+        assert_eq!(met(GET, &format!("{PAGE}\r\n<title>Deskly</title>")), [2]);
+        let patterns = patterns();
+        let server = format!("{PAGE}\r\n<title>Deskly</title>");
+        let openings = Openings::new(b"GET / HTTP/1.1\r\n\r\n", server.as_bytes(), &patterns);
+        assert!(matches!(sniff(&openings), Answer::NotMine));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod laid;
 mod mirror;
 mod misuse;
 mod office;
+mod pages;
 mod policy;
 mod premises;
 mod program;
