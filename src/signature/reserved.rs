@@ -42,12 +42,14 @@ pub fn below(role: Role, label: &str) -> Option<Role> {
     };
     let told = match role {
         Role::Widget if has(FILES) => Role::Cdn,
-        Role::Console | Role::Api | Role::Marketing | Role::Telemetry
+        Role::Console | Role::Api | Role::Marketing | Role::Telemetry | Role::Platform
             if has(FILES) || has(PAINT) =>
         {
             Role::Cdn
         }
-        Role::Console | Role::Api | Role::Marketing | Role::Widget if has(REPORTS) => {
+        Role::Console | Role::Api | Role::Marketing | Role::Widget | Role::Platform
+            if has(REPORTS) =>
+        {
             Role::Telemetry
         }
         Role::Console | Role::Api | Role::Marketing | Role::Telemetry if has(EMBEDDED) => {
@@ -65,7 +67,7 @@ pub fn below(role: Role, label: &str) -> Option<Role> {
 }
 
 /// Files of any kind.
-const FILES: &[&str] = &["attachments", "avatars", "cdn", "files", "fonts"];
+const FILES: &[&str] = &["attachments", "avatars", "cdn", "cdnjs", "files", "fonts"];
 
 /// Files of a page, and of a widget its very script. Not `js` and `media`: that is often a script too, and the voices of a call.
 const PAINT: &[&str] = &["assets", "css", "images", "img", "static"];
@@ -232,6 +234,7 @@ mod tests {
             (Role::Marketing, "api", None),
             (Role::Either, "cdn", None),
             (Role::Platform, "docs", None),
+            (Role::Platform, "smetrics", Some(Role::Telemetry)),
         ] {
             assert_eq!(below(role, label), told, "{role} {label}");
         }
