@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use saastap::count::{Cells, Kind};
 use saastap::export::usage::Addition;
-use saastap::export::web::{CandidateRow, InsideServers, VisibilityRow};
+use saastap::export::web::{CandidateRow, HistoryQuery, HistoryRow, InsideServers, VisibilityRow};
 use saastap::export::{
     Coverage, Face, FindingRow, HealthRow, Metrics, Provider, Sample, Site, SuppressedRow,
     UsageRow, metrics, web,
@@ -64,6 +64,23 @@ impl Face for Pipeline {
             reason: "learning until 2026-12-01T00:00:00Z".into(),
         };
         vec![row("c-1"), row("c-2")]
+    }
+    fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRow>, String> {
+        if query.vendor.as_deref() == Some("too-much") {
+            return Err("too much is asked for".into());
+        }
+        Ok(vec![HistoryRow {
+            from: query.from.unwrap_or(Time::from_secs(1_793_613_600)),
+            vendor: query.vendor.clone().unwrap_or_else(|| "zendesk".into()),
+            vendor_name: "Zendesk".into(),
+            state: "sanctioned".into(),
+            clients: query.by.hours().into(),
+            flows: 1,
+            sessions: 0,
+            sent: 1_000,
+            received: 500,
+            active_minutes: 0,
+        }])
     }
     fn inside_servers(&self) -> InsideServers {
         InsideServers::default()
@@ -315,7 +332,22 @@ fn page_and_json_say_the_same_and_a_foreign_name_gets_neither() {
     assert_eq!(json["coverage"]["clients"], 12);
     let json: serde_json::Value = serde_json::from_str(&served.get("/api/v1/findings").2).unwrap();
     assert_eq!(json["findings"], serde_json::json!([]));
-    for path in ["/", "/metrics", "/api/v1/usage"] {
+    assert!(page.contains("<title>2026-11-02 10:00 sanctioned: 1.5 kB</title>"), "{page}");
+    let (status, _, body) = served.get("/api/v1/usage/history");
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (status, &json["by"], &json["history"][0]["clients"]),
+        (200, &"hour".into(), &1.into())
+    );
+    let asked = "/api/v1/usage/history?by=day&from=2026-11-01T00:00:00Z&vendor=intercom";
+    let json: serde_json::Value = serde_json::from_str(&served.get(asked).2).unwrap();
+    let row = &json["history"][0];
+    assert_eq!((&row["vendor"], &row["clients"]), (&"intercom".into(), &24.into()));
+    assert_eq!(row["from"], "2026-11-01T00:00:00.000000Z");
+    for wrong in ["by=week", "from=yesterday", "since=1", "vendor=too-much"] {
+        assert_eq!(served.get(&format!("/api/v1/usage/history?{wrong}")).0, 400, "{wrong}");
+    }
+    for path in ["/", "/metrics", "/api/v1/usage", "/api/v1/usage/history"] {
         assert_eq!(served.ask("GET", path, "Host: rebound.example:80\r\n").0, 421, "{path}");
     }
 }

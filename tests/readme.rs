@@ -26,6 +26,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("setcap", "needs root and a file system with capabilities"),
     ("curl", "needs a running daemon; the port and the path are checked here"),
     ("saastap case", "needs the store of a daemon; its options are checked here"),
+    ("saastap usage", "needs the store of a daemon; its options are checked here"),
     ("saastap run", "needs an interface and the right to listen; its options are checked here"),
 ];
 

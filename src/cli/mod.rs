@@ -14,6 +14,7 @@ mod reveal;
 mod run;
 mod tables;
 mod trace;
+mod usage;
 mod why_not;
 
 use std::io::{self, IsTerminal};
@@ -53,6 +54,7 @@ enum Command {
     Demo(demo::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Usage(usage::Args),
     Case(case::Args),
     WhyNot(why_not::Args),
     Catalog(catalog::Args),
@@ -121,6 +123,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             None => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
         },
         Command::WhyNot(args) => why_not::run(&args, config()?),
+        Command::Usage(args) => usage::run(&args, &config()?),
         Command::Case(args) => case::run(&args, &config()?),
         Command::Catalog(args) => catalog::run(&args, &config()?),
         Command::Classify(args) => classify::run(&args, &Rules::load(&config()?)?.catalog),

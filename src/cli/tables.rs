@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use super::case::Shown;
 use crate::alert::Event;
 use crate::alert::event::{About, What};
-use crate::export::web::{CandidateRow, InsideServers, Octets, VisibilityRow};
+use crate::export::web::{CandidateRow, HistoryRow, InsideServers, Octets, Step, VisibilityRow};
 use crate::export::{Coverage, FindingRow, UsageRow};
 use crate::identity::CanaryRow;
 use crate::time::Second;
@@ -35,6 +35,33 @@ pub fn usage(out: &mut impl Write, rows: &[UsageRow]) -> io::Result<()> {
             row.engagement.clone(),
             row.clients.to_string(),
             Octets(row.sent).to_string(),
+        ]);
+    }
+    write_plain(out, table)
+}
+
+/// Usage over time, in 80 columns with names of usual length.
+pub fn history(out: &mut impl Write, rows: &[HistoryRow], by: Step) -> io::Result<()> {
+    if rows.is_empty() {
+        return writeln!(out, "No usage in that time.");
+    }
+    let header = ["FROM", "VENDOR", "STATE", "CLIENTS", "FLOWS", "MINUTES", "SENT", "RECEIVED"];
+    let mut table = plain(header, &[3, 4, 5, 6, 7]);
+    for row in rows {
+        let from = row.from.to_string();
+        let from = match by {
+            Step::Hour => from.get(..16).unwrap_or(&from).replace('T', " "),
+            Step::Day => from.get(..10).unwrap_or(&from).to_owned(),
+        };
+        table.add_row([
+            from,
+            row.vendor.escape_debug().to_string(),
+            row.state.clone(),
+            row.clients.to_string(),
+            row.flows.to_string(),
+            row.active_minutes.to_string(),
+            Octets(row.sent).to_string(),
+            Octets(row.received).to_string(),
         ]);
     }
     write_plain(out, table)

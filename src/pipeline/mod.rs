@@ -8,6 +8,7 @@ mod daemon;
 mod dns_line;
 mod domain_records;
 mod feed;
+mod history;
 mod judge;
 #[cfg(test)]
 mod matrix;
@@ -28,6 +29,7 @@ pub use collector::Collector;
 pub use condition::Condition;
 pub use daemon::{Daemon, Desk, Setup, kept_usages};
 pub use feed::Feed;
+pub use history::history;
 pub use offline::{Outcome, collector, read_files};
 pub use record::{FlowLine, write_ascii};
 pub use rules::{InForce, Rules};

@@ -55,22 +55,19 @@ impl Store {
         Ok(hour)
     }
 
-    /// Roll-ups of the hours from `from` to before `until`, summed over `step` hours each, which `hour` begins; clients are those of
-    /// the hour that had most. Of one vendor, where it is named.
+    /// Roll-ups of the hours from `from` to before `until`, in their order; of one vendor, where it is named.
     pub fn rollups(
         &self,
         from: u32,
         until: u32,
-        step: u32,
         vendor: Option<&str>,
     ) -> Result<Vec<Rollup>, Error> {
         let mut select = self.connection.prepare_cached(
-            "SELECT hour / ?3 * ?3 AS span, grp, vendor, tenant, role, deployment, max(clients), \
-             sum(flows), sum(sessions), sum(sent), sum(received), sum(active_minutes) \
-             FROM rollup WHERE hour >= ?1 AND hour < ?2 AND (?4 IS NULL OR vendor = ?4) \
-             GROUP BY span, grp, vendor, tenant, role, deployment ORDER BY span",
+            "SELECT hour, grp, vendor, tenant, role, deployment, clients, flows, sessions, sent, \
+             received, active_minutes FROM rollup \
+             WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR vendor = ?3) ORDER BY hour",
         )?;
-        let rows = select.query_map(params![from, until, step.max(1), vendor], |row| {
+        let rows = select.query_map(params![from, until, vendor], |row| {
             let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
             Ok(Rollup {
                 hour: row.get(0)?,
@@ -182,19 +179,19 @@ mod tests {
     }
 
     #[test]
-    fn roll_ups_add_up_and_are_summed_over_steps() {
+    fn roll_ups_add_up() {
         let mut store = Store::memory().unwrap();
         assert_eq!(store.last_rollup().unwrap(), None);
         commit(&mut store, vec![rollup(47, "a", 1, 10), rollup(48, "a", 3, 10)]);
         commit(&mut store, vec![rollup(48, "a", 1, 5), rollup(49, "b", 1, 1)]);
         assert_eq!(store.last_rollup().unwrap(), Some(49));
-        let told = |from, until, step, vendor| -> Vec<(u32, u64, u64)> {
-            let rows = store.rollups(from, until, step, vendor).unwrap();
+        let told = |from, until, vendor| -> Vec<(u32, u64, u64)> {
+            let rows = store.rollups(from, until, vendor).unwrap();
             rows.iter().map(|r| (r.hour, r.sum.clients, r.sum.sent)).collect()
         };
-        assert_eq!(told(0, 99, 1, None), [(47, 1, 10), (48, 4, 15), (49, 1, 1)]);
-        assert_eq!(told(24, 72, 24, Some("a")), [(24, 1, 10), (48, 4, 15)]);
-        assert_eq!(told(48, 49, 1, None), [(48, 4, 15)]);
+        assert_eq!(told(0, 99, None), [(47, 1, 10), (48, 4, 15), (49, 1, 1)]);
+        assert_eq!(told(24, 72, Some("a")), [(47, 1, 10), (48, 4, 15)]);
+        assert_eq!(told(48, 49, None), [(48, 4, 15)]);
     }
 
     #[test]
@@ -212,7 +209,7 @@ mod tests {
         assert_eq!(super::super::schema::retire(&store.connection, &retention).unwrap(), 3);
         assert_eq!(bound(&store.connection, 5).unwrap(), 2);
         assert_eq!(bound(&store.connection, 5).unwrap(), 0);
-        let left = store.rollups(0, 99, 1, None).unwrap();
+        let left = store.rollups(0, 99, None).unwrap();
         assert_eq!(left.first().map(|r| r.hour), Some(5));
     }
 }

@@ -53,6 +53,29 @@ fn hours_are_told_when_they_are_over_and_add_up_to_all_usage() {
     });
     assert_eq!(found, expected);
 
+    let told = history(&office, &["--by", "hour"]);
+    let by_day = history(&office, &["--by", "day"]);
+    assert_eq!(told, by_day, "hours add up to the day");
+    let mut by_vendor: BTreeMap<String, [u64; 4]> = BTreeMap::new();
+    for told in &third {
+        let sum = by_vendor.entry(place([&told["vendor"]["id"], &told["state"]])).or_default();
+        let usage = &told["usage"];
+        let counts = ["flows", "sent_bytes", "received_bytes", "active_minutes"];
+        for (sum, key) in sum.iter_mut().zip(counts) {
+            *sum += usage[key].as_u64().unwrap();
+        }
+    }
+    for (place, sum) in by_vendor {
+        assert_eq!(told.get(&place), Some(&sum), "{place}");
+    }
+    let one = history(&office, &["--vendor", "zendesk"]);
+    assert!(!one.is_empty() && one.keys().all(|place| place.contains("zendesk")), "{one:?}");
+    let open = history(&office, &["--vendor", "helpjuice", "--from", "2026-11-02"]);
+    assert_eq!(open.len(), 1, "the hour that is not over is there as well: {open:?}");
+    let table = office.program(&["usage", "--by", "hour"]).output().unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("2026-11-02 10:00") && table.contains("anydesk"), "{table}");
+
     for format in FORMATS {
         assert_eq!(summaries(&office, format).len(), third.len(), "{format}");
         assert!(!office.text(format).contains("198.18.0."), "{format} tells a client");
@@ -107,6 +130,26 @@ fn summaries_keep_what_privacy_asks_for() {
         assert_eq!(count(&format!("hour WHERE client = '{id}'")), 0);
         assert_eq!(count("rollup"), rollups, "sums tell nobody");
     }
+}
+
+/// Sums of `saastap usage` by vendor and state: flows, octets each way, active minutes.
+fn history(office: &Office, args: &[&str]) -> BTreeMap<String, [u64; 4]> {
+    let told = office.program(&["usage", "--json"]).args(args).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told = String::from_utf8(told.stdout).unwrap();
+    let rows: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut sums: BTreeMap<String, [u64; 4]> = BTreeMap::new();
+    for row in &rows {
+        let sum = sums.entry(place([&row["vendor"], &row["state"]])).or_default();
+        for (sum, key) in sum.iter_mut().zip(["flows", "sent", "received", "active_minutes"]) {
+            *sum += row[key].as_u64().unwrap();
+        }
+    }
+    sums
+}
+
+fn place(words: [&Value; 2]) -> String {
+    format!("{} {}", words[0], words[1])
 }
 
 /// Sums by place: flows, octets each way, active minutes.

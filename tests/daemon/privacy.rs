@@ -236,8 +236,14 @@ fn sink(office: &Office, format: &str, file: &str) -> String {
 
 const FORMATS: [&str; 5] = ["json", "ecs", "ocsf", "cef", "leef"];
 
-const PAGES: [&str; 5] =
-    ["/", "/metrics", "/api/v1/usage", "/api/v1/findings", "/api/v1/visibility"];
+const PAGES: [&str; 6] = [
+    "/",
+    "/metrics",
+    "/api/v1/usage",
+    "/api/v1/usage/history",
+    "/api/v1/findings",
+    "/api/v1/visibility",
+];
 
 /// What people wrote, and the names of SQLite's own.
 const OWN_WORDS: [&str; 1] = ["saastap.toml"];

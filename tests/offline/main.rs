@@ -14,6 +14,7 @@ mod days;
 #[path = "../doses/mod.rs"]
 mod doses;
 mod evidence;
+mod few;
 mod groups;
 mod hostile;
 mod imitation;

@@ -7,27 +7,31 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::{Coverage, FindingRow, HealthRow, Site, UsageRow};
+use super::{Coverage, FindingRow, HealthRow, HistoryQuery, HistoryRow, Site, UsageRow, chart};
 use crate::time::Time;
 
 pub(super) async fn answer(State(site): State<Arc<Site>>) -> Response {
     let page = site.ask(|site| {
         let face = &site.face;
         let ready = face.ready();
-        page(&face.coverage(), &ready, &face.usage_rows(), &face.findings(), &face.health())
+        // What cannot be read is no reason to show nothing of the rest.
+        let history = face.history(&HistoryQuery::default()).unwrap_or_default();
+        let usage = (&*face.usage_rows(), &*history);
+        page(&face.coverage(), &ready, usage, &face.findings(), &face.health())
     });
     page.await.map(Html).into_response()
 }
 
-/// The whole page as HTML. `ready` is shown as the first row of the sensor's health.
+/// The whole page as HTML. `usage` is the table, and what there was over time; `ready` is shown as the first row of the sensor's
+/// health.
 pub fn page(
     coverage: &Coverage,
     ready: &Result<(), String>,
-    usage: &[UsageRow],
+    usage: (&[UsageRow], &[HistoryRow]),
     findings: &[FindingRow],
     health: &[HealthRow],
 ) -> String {
-    let mut out = String::with_capacity(4096 + usage.len().min(ROWS) * 512);
+    let mut out = String::with_capacity(4096 + usage.0.len().min(ROWS) * 512);
     // Writing into a String cannot fail.
     let _ = write_page(&mut out, coverage, ready, usage, findings, health);
     out
@@ -37,7 +41,7 @@ fn write_page(
     out: &mut String,
     coverage: &Coverage,
     ready: &Result<(), String>,
-    usage: &[UsageRow],
+    (usage, history): (&[UsageRow], &[HistoryRow]),
     findings: &[FindingRow],
     health: &[HealthRow],
 ) -> fmt::Result {
@@ -45,6 +49,7 @@ fn write_page(
     writeln!(out, "<p class=coverage>{}</p>", Escaped(coverage))?;
     writeln!(out, "<h1>saastap {}</h1>\n<nav>{LINKS}</nav>", env!("CARGO_PKG_VERSION"))?;
     write_usage(out, usage)?;
+    chart::write(out, history)?;
     write_findings(out, findings)?;
     out.push_str("<h2>Sensor health</h2>\n<table>\n");
     match ready {
@@ -278,7 +283,7 @@ mod tests {
         }
         usage.engagement = bad.into();
         usage.relation = bad.into();
-        let page = page(&coverage, &Err(bad.into()), &[usage], &[finding], &[health]);
+        let page = page(&coverage, &Err(bad.into()), (&[usage], &[]), &[finding], &[health]);
         assert!(!page.contains("<script") && !page.contains('\u{202e}'));
         assert!(!page.contains("'\"&"));
         assert_eq!(page.matches("&lt;script&gt;&#39;&quot;&amp;\u{fffd}\u{fffd}").count(), 20);
@@ -287,7 +292,7 @@ mod tests {
     #[test]
     fn first_line_says_what_was_covered() {
         let coverage = Coverage { clients: 42, named: Some(0.5), ..Coverage::default() };
-        let page = page(&coverage, &Ok(()), &[row("Zendesk", "acme")], &[], &[]);
+        let page = page(&coverage, &Ok(()), (&[row("Zendesk", "acme")], &[]), &[], &[]);
         let body = page.split("<body>\n").nth(1).unwrap();
         assert!(body.starts_with("<p class=coverage>42 clients seen, 50.0 % of bytes named"));
         assert!(body.contains("<td>acme (foreign)<td>either<td>support<td class=n>3<td>use"));
@@ -297,7 +302,7 @@ mod tests {
     #[test]
     fn long_tables_are_cut_and_say_so() {
         let rows = vec![row("Zendesk", "acme"); ROWS + 7];
-        let page = page(&Coverage::default(), &Ok(()), &rows, &[], &[]);
+        let page = page(&Coverage::default(), &Ok(()), (&rows, &[]), &[], &[]);
         assert_eq!(page.matches("<td>acme").count(), ROWS);
         assert!(page.contains("7 more: <a href=\"/api/v1/usage\">"));
     }

@@ -1,8 +1,10 @@
 //! The web: a page for people, endpoints for Prometheus and supervisors, and JSON; one file per endpoint.
 
+mod chart;
 mod findings;
 mod guard;
 mod healthy;
+mod history;
 mod landing;
 mod metrics;
 mod ready;
@@ -21,6 +23,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use serde::{Deserialize, Serialize};
 
+pub use self::history::{HistoryQuery, HistoryRow, MAX_STEPS, Step};
 pub use self::landing::{Octets, page};
 pub use self::server::{bind, serve};
 use super::metrics::{Metrics, Provider, Sample};
@@ -70,6 +73,8 @@ pub trait Face: Send + Sync {
     fn coverage(&self) -> Coverage;
     /// The usage table under the policy in force, in the order in which it is to be shown.
     fn usage_rows(&self) -> Vec<UsageRow>;
+    /// Usage over time; else, in words for a person, why it cannot be told.
+    fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRow>, String>;
     fn visibility_rows(&self) -> Vec<VisibilityRow>;
     fn candidate_rows(&self) -> Vec<CandidateRow>;
     fn inside_servers(&self) -> InsideServers;
@@ -248,6 +253,7 @@ impl Site {
             .route("/-/ready", get(ready::answer))
             .route("/-/reload", put(reload::answer).post(reload::answer))
             .route("/api/v1/usage", get(usage::answer))
+            .route("/api/v1/usage/history", get(history::answer))
             .route("/api/v1/findings", get(findings::answer))
             .route("/api/v1/visibility", get(visibility::answer))
             .route("/api/v1/suppressed", get(suppressed::answer))

@@ -14,11 +14,12 @@ use crate::config::Config;
 use crate::count::Cells;
 use crate::export::Metrics;
 use crate::export::web::{
-    CandidateRow, Coverage, Face, FindingRow, HealthRow, InsideServers, SuppressedRow, UsageRow,
-    VisibilityRow,
+    CandidateRow, Coverage, Face, FindingRow, HealthRow, HistoryQuery, HistoryRow, InsideServers,
+    SuppressedRow, UsageRow, VisibilityRow,
 };
 use crate::identity::{self, NeverOptions, lease_file};
 use crate::pipeline::collector::Collector;
+use crate::pipeline::history::history;
 use crate::pipeline::rules::{InForce, Rules};
 use crate::pipeline::table::usage_rows;
 use crate::pipeline::why::suppressed_rows;
@@ -33,6 +34,8 @@ pub struct Desk {
     metrics: Arc<Metrics>,
     inventory: Arc<Inventory>,
     suppressed: Arc<Suppressed>,
+    /// The store's file, which knows what was.
+    database: PathBuf,
     /// The tables that a reload leaves alone, as they were at the start.
     fixed: String,
     capturing: AtomicBool,
@@ -77,6 +80,7 @@ impl Desk {
             metrics,
             inventory,
             suppressed,
+            database: config.store.database(),
             capturing: AtomicBool::new(false),
             reloading: Mutex::new(followed),
             shown: Mutex::default(),
@@ -231,6 +235,10 @@ impl Face for Desk {
 
     fn usage_rows(&self) -> Vec<UsageRow> {
         usage_rows(&self.inventory.snapshot(), &self.in_force.load())
+    }
+
+    fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRow>, String> {
+        history(&self.database, &self.in_force.load(), query)
     }
 
     fn findings(&self) -> Vec<FindingRow> {

@@ -313,7 +313,7 @@ mod tests {
 
     fn summed(folder: &Path) -> Vec<(u32, RollupSum)> {
         let store = Store::read_only(&folder.join("a.db")).unwrap();
-        let rollups = store.rollups(0, u32::MAX, 1, None).unwrap();
+        let rollups = store.rollups(0, u32::MAX, None).unwrap();
         rollups.into_iter().map(|rollup| (rollup.hour - HOUR, rollup.sum)).collect()
     }
 
