@@ -24,6 +24,7 @@ fn no_output_log_or_file_tells_a_client() {
     let sensor =
         office.start(office.program(&["--log-level", "trace", "run", "--interface", &wire.near]));
     sensor.until("it is ready", |s| s.get("/-/ready").0 == 200);
+    assert_eq!(sensor.metric("saastap_usage_summaries_total"), Some(0.0), "known before any");
     let mut sender = wire.sender();
     let mut sent: u64 = CAPTURES.iter().map(|capture| sender.play(capture, 100)).sum();
     sender.lease();
