@@ -17,6 +17,8 @@ use crate::usage::{HourCounter, HourUsage, Hours, Key, Over};
 #[derive(Default)]
 pub struct Hourly {
     flight: Option<Flight>,
+    /// What changed is being saved, batch by batch.
+    saving: bool,
 }
 
 struct Flight {
@@ -25,7 +27,7 @@ struct Flight {
 }
 
 impl Hourly {
-    /// Tells what is over at `now`, as much as the store takes; where nothing is, and `save` says so, saves what changed.
+    /// Tells what is over at `now`, as much as the store takes; where nothing is, goes on to save what changed, which `save` begins.
     pub fn step(
         &mut self,
         hours: &mut Hours,
@@ -34,9 +36,10 @@ impl Hourly {
         now: Time,
         save: bool,
     ) {
+        self.saving |= save;
         if self.lands(hours, outbox) {
             hours.close(now);
-            self.depart(hours, outbox, say, save);
+            self.depart(hours, outbox, say);
         }
     }
 
@@ -50,10 +53,11 @@ impl Hourly {
     ) {
         let (cases, rules) = say;
         hours.close_last(now);
+        self.saving = true;
         loop {
             outbox.settle(cases);
             // What cannot be committed now was saved before, but for the last seconds.
-            if !self.lands(hours, outbox) || !self.depart(hours, outbox, (cases, rules), true) {
+            if !self.lands(hours, outbox) || !self.depart(hours, outbox, (cases, rules)) {
                 return;
             }
         }
@@ -72,13 +76,7 @@ impl Hourly {
     }
 
     /// Whether there was something to hand over.
-    fn depart(
-        &mut self,
-        hours: &mut Hours,
-        outbox: &mut Outbox,
-        say: (&Cases, &Rules),
-        save: bool,
-    ) -> bool {
+    fn depart(&mut self, hours: &mut Hours, outbox: &mut Outbox, say: (&Cases, &Rules)) -> bool {
         let (cases, rules) = say;
         let over = hours.take_over(AT_ONCE);
         let (batch, events) = if !over.is_empty() {
@@ -88,9 +86,10 @@ impl Hourly {
             let events: Vec<Event> = wanted.iter().map(event).collect();
             let hours = over.iter().map(|over| (over.hour, row_key(&over.key), None)).collect();
             (Batch { hours, rollups: rollups(&over), ..Batch::default() }, events)
-        } else if save {
-            let changed = hours.take_changed(AT_ONCE);
+        } else if self.saving {
+            let changed = hours.take_changed(SAVED_AT_ONCE);
             if changed.is_empty() {
+                self.saving = false;
                 return false;
             }
             let row = |(hour, key, usage): &(u32, Key, HourUsage)| {
@@ -190,8 +189,10 @@ fn rollups(over: &[Over]) -> Vec<Rollup> {
     sums.into_iter().map(rollup).collect()
 }
 
-/// Rows of one batch: with a message for each of some sinks, a transaction of some tens of milliseconds.
+/// Rows of one batch: with a message for each of some sinks, a transaction of some tens of milliseconds. Without messages more
+/// fit.
 const AT_ONCE: usize = 500;
+const SAVED_AT_ONCE: usize = 5_000;
 
 #[cfg(test)]
 mod tests {
@@ -324,7 +325,7 @@ mod tests {
         let folder = folder.path();
         let mut bench = Bench::new(folder);
         (0..CLIENTS).for_each(|client| bench.add(client, 5));
-        (0..4).for_each(|_| bench.step(6, true));
+        bench.step(6, true);
         bench.step(59, false);
         assert_eq!(letters(folder, "a").len(), 0, "the hour is not over");
         // Killed after the first rows were told, and while the next are on their way.
@@ -367,6 +368,19 @@ mod tests {
         let last = RollupSum { clients: 1, flows: 3, sent: 30, received: 60, ..whole };
         assert_eq!(summed(folder), [(0, whole), (1, last)]);
         assert_eq!(letters(folder, "a").len(), CLIENTS + 1);
+    }
+
+    #[test]
+    fn all_that_changed_is_saved_batch_by_batch() {
+        const CLIENTS: usize = SAVED_AT_ONCE + 1_000;
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut bench = Bench::new(folder);
+        (0..CLIENTS).for_each(|client| bench.add(client, 5));
+        bench.step(6, true);
+        bench.step(6, false);
+        bench.close();
+        assert_eq!(Store::read_only(&folder.join("a.db")).unwrap().hours().unwrap().len(), CLIENTS);
     }
 
     #[test]
