@@ -165,6 +165,11 @@ impl Hours {
         self.over.drain(..count).collect()
     }
 
+    /// Rows that changed since they were taken to be saved.
+    pub fn changes(&self) -> usize {
+        self.changed.len()
+    }
+
     /// Up to `most` rows of open hours that changed since they were last taken.
     pub fn take_changed(&mut self, most: usize) -> Vec<(u32, Key, HourUsage)> {
         let count = most.min(self.changed.len());

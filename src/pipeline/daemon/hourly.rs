@@ -17,8 +17,9 @@ use crate::usage::{HourCounter, HourUsage, Hours, Key, Over};
 #[derive(Default)]
 pub struct Hourly {
     flight: Option<Flight>,
-    /// What changed is being saved, batch by batch.
-    saving: bool,
+    /// Rows that had changed when a save began, and are still to be saved: those that change meanwhile wait for the next, or a busy
+    /// network would be saved all the time.
+    unsaved: usize,
 }
 
 struct Flight {
@@ -36,7 +37,9 @@ impl Hourly {
         now: Time,
         save: bool,
     ) {
-        self.saving |= save;
+        if save {
+            self.unsaved = hours.changes();
+        }
         if self.lands(hours, outbox) {
             hours.close(now);
             self.depart(hours, outbox, say);
@@ -53,7 +56,7 @@ impl Hourly {
     ) {
         let (cases, rules) = say;
         hours.close_last(now);
-        self.saving = true;
+        self.unsaved = usize::MAX;
         loop {
             outbox.settle(cases);
             // What cannot be committed now was saved before, but for the last seconds.
@@ -86,10 +89,11 @@ impl Hourly {
             let events: Vec<Event> = wanted.iter().map(event).collect();
             let hours = over.iter().map(|over| (over.hour, row_key(&over.key), None)).collect();
             (Batch { hours, rollups: rollups(&over), ..Batch::default() }, events)
-        } else if self.saving {
-            let changed = hours.take_changed(SAVED_AT_ONCE);
+        } else if self.unsaved > 0 {
+            let most = self.unsaved.min(SAVED_AT_ONCE);
+            self.unsaved -= most;
+            let changed = hours.take_changed(most);
             if changed.is_empty() {
-                self.saving = false;
                 return false;
             }
             let row = |(hour, key, usage): &(u32, Key, HourUsage)| {
@@ -378,6 +382,9 @@ mod tests {
         let mut bench = Bench::new(folder);
         (0..CLIENTS).for_each(|client| bench.add(client, 5));
         bench.step(6, true);
+        bench.add(CLIENTS, 6);
+        bench.step(6, false);
+        // What changed meanwhile waits for the next time.
         bench.step(6, false);
         bench.close();
         assert_eq!(Store::read_only(&folder.join("a.db")).unwrap().hours().unwrap().len(), CLIENTS);
