@@ -57,6 +57,7 @@ fn person(line: &FlowLine, out: &mut impl Write) -> io::Result<()> {
     let (sent, received) = (Octets(line.sent.bytes), Octets(line.received.bytes));
     row("octets", format!("{sent} sent, {received} received"))?;
     row("community", line.community_id.clone())?;
+    row("through", line.tunnels.join(", "))?;
     for name in &line.names {
         row("name", format!("{} ({})", name.name, name.via.name()))?;
     }

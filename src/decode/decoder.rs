@@ -10,7 +10,8 @@ use super::network::{self, Cut, Packet};
 use super::options::MAX_TUNNEL_DEPTH;
 use super::tunnel::{self, Carried, Part, Trail};
 use super::{
-    Counter, Endpoint, Options, Refusal, Rest, Segment, Transport, Tunnel, short, transport,
+    Counter, Endpoint, Options, Refusal, Rest, Segment, Transport, Tunnel, Tunnels, short,
+    transport,
 };
 use crate::capture::Frame;
 use crate::count::{Cells, Counted};
@@ -84,7 +85,7 @@ impl Decoder {
         };
         match walk.frame(frame, spare) {
             Ok(segment) => {
-                if segment.tunnel.is_some() {
+                if !segment.tunnels.is_empty() {
                     walk.trail.count(tunnels);
                 }
                 Ok(segment)
@@ -108,20 +109,20 @@ impl Decoder {
         let trail = Trail::default();
         let mut walk = Walk { tunnel_depth, fragments, cells, at, number, wire_len: 0, trail };
         let segment = walk.resume(key, found, part, spare);
-        if segment.as_ref().is_ok_and(|segment| segment.tunnel.is_some()) {
+        if segment.as_ref().is_ok_and(|segment| !segment.tunnels.is_empty()) {
             walk.trail.count(tunnels);
         }
         Some((number, segment))
     }
 }
 
-/// Around a segment: VLAN, innermost tunnel, octets on the wire.
-type Around = (Option<u16>, Option<Tunnel>, u32);
+/// Around a segment: VLAN, tunnels, octets on the wire.
+type Around = (Option<u16>, Tunnels, u32);
 
 fn segment<'a>(
     packet: &Packet<'a>,
     (ports, tcp, rest): transport::Read<'a>,
-    (vlan, tunnel, wire_len): Around,
+    (vlan, tunnels, wire_len): Around,
 ) -> Segment<'a> {
     Segment {
         source: Endpoint { ip: packet.source, port: ports.0 },
@@ -131,7 +132,7 @@ fn segment<'a>(
         vlan,
         id: packet.id,
         datagram: packet.rest.bytes,
-        tunnel,
+        tunnels,
         payload: rest.bytes,
         payload_len: rest.wire,
         wire_len,
@@ -183,7 +184,7 @@ impl Walk<'_> {
         }
         let (ports, tcp, rest) = transport::read(packet.protocol, packet.rest)?;
         self.trail = trail;
-        let around = (trail.vlan, trail.innermost, self.wire_len);
+        let around = (trail.vlan, trail.tunnels, self.wire_len);
         let segment = segment(&packet, (ports, tcp, rest), around);
         if tcp.is_none() && tunnel::is_port(ports.0, ports.1) {
             return self.datagram(segment, rest, trail, spare);

@@ -24,7 +24,7 @@ pub use counter::Counter;
 pub use decoder::Decoder;
 pub use options::{MAX_TUNNEL_DEPTH, Options};
 pub use refusal::Refusal;
-pub use tunnel::Tunnel;
+pub use tunnel::{Tunnel, Tunnels};
 
 /// One end of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,8 +73,8 @@ pub struct Segment<'a> {
     pub id: u16,
     /// What was captured of transport header and payload.
     pub datagram: &'a [u8],
-    /// The innermost tunnel.
-    pub tunnel: Option<Tunnel>,
+    /// What it came through.
+    pub tunnels: Tunnels,
     /// What was captured of the payload; may be shorter than `payload_len` (snaplen).
     pub payload: &'a [u8],
     /// Octets of payload on the wire, by the IP and UDP length fields.

@@ -8,7 +8,7 @@
 use super::link::{
     ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, LINK_ETHERNET, LINK_LINUX_SLL, LINK_LINUX_SLL2, LINK_RAW,
 };
-use super::{Address, Endpoint, Segment, Tcp, Transport, tunnel};
+use super::{Address, Endpoint, Segment, Tcp, Transport, Tunnels, tunnel};
 use crate::capture::Frame;
 
 #[inline(always)]
@@ -59,7 +59,7 @@ pub(super) fn read<'a>(frame: &Frame<'a>) -> Option<Segment<'a>> {
         vlan,
         id: packet.id,
         datagram: packet.datagram,
-        tunnel: None,
+        tunnels: Tunnels::default(),
         payload: spoken.payload,
         payload_len: spoken.payload_len,
         wire_len: frame.wire_len,

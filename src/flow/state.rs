@@ -10,7 +10,7 @@ use super::opening::{Opening, Placed};
 use super::rhythm::Rhythm;
 use super::{Counter, End, Options};
 use crate::count::Cells;
-use crate::decode::{Endpoint, Segment, Tcp, Transport};
+use crate::decode::{Endpoint, Segment, Tcp, Transport, Tunnels};
 use crate::time::Time;
 
 /// A conversation between two ends. `S` is the progress of whoever reads its openings.
@@ -33,6 +33,7 @@ pub struct Flow<S> {
     marks: Marks,
     /// The first VLAN of the frames of the low and of the high end.
     vlans: [Option<NonZeroU16>; 2],
+    tunnels: Tunnels,
     pub openings: Option<Box<Openings>>,
     /// Since when it is looked at: its first payload. A connection may be silent for long before its client speaks.
     looked_at_since: Option<Time>,
@@ -52,7 +53,7 @@ pub struct Openings {
     high: Opening,
 }
 
-/// Which end is the client.
+/// Which end is the client, and what lay around the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     pub client: Endpoint,
@@ -60,6 +61,7 @@ pub struct Ends {
     pub transport: Transport,
     /// The VLAN in which the client sends, or that of the answers where only these have a tag.
     pub vlan: Option<NonZeroU16>,
+    pub tunnels: Tunnels,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,6 +100,7 @@ impl<S: Default> Flow<S> {
             closed: Closed::default(),
             marks: Marks::default(),
             vlans: [None; 2],
+            tunnels: Tunnels::default(),
             openings: (key.transport == Transport::Tcp).then(Box::default),
             looked_at_since: None,
             noted: 0,
@@ -118,6 +121,10 @@ impl<S> Flow<S> {
             self.tagged(sender, vlan);
         }
         self.marks.sent(sender, segment.vlan.is_some());
+        if !segment.tunnels.is_empty() {
+            // Each direction may come through another one.
+            self.tunnels.add(segment.tunnels);
+        }
         if let Some(tcp) = &segment.tcp {
             if self.marks.shows_one_side() {
                 self.marks.acknowledged(tcp);
@@ -250,6 +257,7 @@ impl<S> Flow<S> {
             server: self.key.end(self.client.other()),
             transport: self.key.transport,
             vlan: if own.is_some() { own } else { other },
+            tunnels: self.tunnels,
         }
     }
 

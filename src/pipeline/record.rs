@@ -10,7 +10,7 @@ use super::dns_line::DnsLine;
 use super::judge::OWN_NAMES;
 use super::name::{Name, Via};
 use super::update::Sight;
-use crate::decode::Endpoint;
+use crate::decode::{Endpoint, Tunnel};
 use crate::flow::{Delta, End, Ends, Tally};
 use crate::identity::{ClientKind, Ech, community_id};
 use crate::policy::{Decision, Relation};
@@ -354,6 +354,7 @@ impl Record {
             client: Place::from(self.ends.client),
             server: Place::from(self.ends.server),
             community_id: community_id(self.ends.client, self.ends.server, self.ends.transport),
+            tunnels: tunnels(self.ends),
             names: std::mem::take(&mut self.names),
             dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
             alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
@@ -403,6 +404,9 @@ pub struct FlowLine {
     pub client: Place,
     pub server: Place,
     pub community_id: String,
+    /// What its packets came through: `vlan`, and the kinds of `saastap_decode_tunnel_frames_total`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tunnels: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Name>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -469,6 +473,10 @@ impl From<Endpoint> for Place {
     }
 }
 
+fn tunnels(ends: Ends) -> Vec<&'static str> {
+    ends.vlan.map(|_| "vlan").into_iter().chain(ends.tunnels.iter().map(Tunnel::name)).collect()
+}
+
 /// One line of JSON in ASCII alone: names come from the wire, and what reads the line may know no other encoding.
 pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string(value)?;
@@ -491,12 +499,17 @@ pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Address;
-    use crate::decode::Transport;
+    use crate::decode::{Address, Transport, Tunnels};
 
     fn record() -> Record {
         let end = Endpoint { ip: Address::v4([192, 0, 2, 1]), port: 80 };
-        let ends = Ends { client: end, server: end, transport: Transport::Tcp, vlan: None };
+        let ends = Ends {
+            client: end,
+            server: end,
+            transport: Transport::Tcp,
+            vlan: None,
+            tunnels: Tunnels::default(),
+        };
         Record::new(0, 1, ends)
     }
 

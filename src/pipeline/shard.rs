@@ -8,7 +8,7 @@ use hashbrown::DefaultHashBuilder;
 use super::reader::Taker;
 use super::ring::{PAUSE, RingOutlet};
 use super::worker::{Moment, Worker};
-use crate::decode::{Endpoint, Segment, Tcp, Transport, Tunnel};
+use crate::decode::{Endpoint, Segment, Tcp, Transport, Tunnels};
 use crate::flow::Key;
 
 /// The reader's side: a lane to each worker.
@@ -50,7 +50,7 @@ struct Head {
     transport: Transport,
     tcp: Option<Tcp>,
     vlan: Option<u16>,
-    tunnel: Option<Tunnel>,
+    tunnels: Tunnels,
     payload_len: u32,
     wire_len: u32,
 }
@@ -96,7 +96,7 @@ impl Taker for Shard {
                 transport: segment.transport,
                 tcp: segment.tcp,
                 vlan: segment.vlan,
-                tunnel: segment.tunnel,
+                tunnels: segment.tunnels,
                 payload_len: segment.payload_len,
                 wire_len: segment.wire_len,
             },
@@ -205,7 +205,7 @@ impl Head {
             // They told copies apart, which is done.
             id: 0,
             datagram: &[],
-            tunnel: self.tunnel,
+            tunnels: self.tunnels,
             payload,
             payload_len: self.payload_len,
             wire_len: self.wire_len,

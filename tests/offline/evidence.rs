@@ -76,3 +76,34 @@ fn a_flow_is_explained_to_a_person_and_in_json() {
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.err.contains("no flow 999999") && wrong.err.contains("mend:"), "{}", wrong.err);
 }
+
+#[test]
+fn the_tunnels_of_a_flow_are_told() {
+    let through = |line: &Value| {
+        let kinds = line["tunnels"].as_array().cloned().unwrap_or_default();
+        kinds.iter().map(|kind| kind.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let tunnels = "tests/captures/tunnels.pcap";
+    for workers in ["1", "2"] {
+        let lines = saastap(&["read", "--flows", "--workers", workers, tunnels]).lines();
+        for (host, kind) in [
+            ("docs.python.org", "vxlan"),
+            ("news.example", "geneve"),
+            ("intranet.acme.example", "gre"),
+            ("registry.npmjs.org", "erspan"),
+            ("deb.debian.org", "vxlan"),
+        ] {
+            let named = |l: &&Value| l["transport"] == "tcp" && l["names"][0]["name"] == host;
+            let line = lines.iter().find(named).unwrap();
+            assert_eq!(through(line), [kind], "{host}");
+        }
+        assert!(lines.iter().all(|line| through(line).len() == 1), "{lines:?}");
+    }
+    const VLAN: &str = "tests/captures/vlan-curl.pcap";
+    let lines = saastap(&["read", "--flows", VLAN]).lines();
+    assert!(!lines.is_empty() && lines.iter().all(|line| through(line) == ["vlan"]), "{lines:?}");
+    let text = saastap(&["explain", "--flow", &lines[0]["id"].to_string(), VLAN]).well();
+    assert!(text.contains("through     vlan\n"), "{text}");
+    let lines = saastap(&["read", "--flows", "tests/captures/tls13-openssl.pcap"]).lines();
+    assert!(lines.iter().all(|line| line.get("tunnels").is_none()), "{lines:?}");
+}

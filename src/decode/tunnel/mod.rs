@@ -13,7 +13,7 @@ use etherparse::IpNumber;
 
 use super::link::{Content, ETHER_MPLS, Version};
 use super::{Refusal, Rest};
-use crate::count::Cells;
+use crate::count::{Cells, Rows};
 
 pub(super) use capwap::{Part, frame_of};
 
@@ -43,14 +43,36 @@ crate::rows! {
     }
 }
 
+/// Tunnels that something came through, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tunnels(u16);
+
+impl Tunnels {
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub const fn has(self, tunnel: Tunnel) -> bool {
+        self.0 & tunnel.bit() != 0
+    }
+
+    pub const fn add(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// Those that there are, by the order of [`Tunnel`].
+    pub fn iter(self) -> impl Iterator<Item = Tunnel> {
+        ALL.into_iter().filter(move |tunnel| self.has(*tunnel))
+    }
+}
+
 /// What one frame has been carried in so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Trail {
     /// The outermost VLAN of the innermost Ethernet header that names one.
     pub(super) vlan: Option<u16>,
-    pub(super) innermost: Option<Tunnel>,
-    /// Every kind that was met, one bit each.
-    kinds: u32,
+    /// Every kind that was met.
+    pub(super) tunnels: Tunnels,
     /// Tunnels over IP or UDP that were entered.
     pub(super) depth: u8,
     /// Frames within frames, of one link header.
@@ -59,8 +81,7 @@ pub(super) struct Trail {
 
 impl Trail {
     pub(super) fn pass(&mut self, tunnel: Tunnel) {
-        self.innermost = Some(tunnel);
-        self.kinds |= tunnel.bit();
+        self.tunnels.add(Tunnels(tunnel.bit()));
     }
 
     /// One level deeper.
@@ -73,15 +94,20 @@ impl Trail {
     /// Counts each kind that was met once.
     #[cold]
     pub(super) fn count(self, cells: &Cells<Tunnel>) {
-        for tunnel in ALL.into_iter().filter(|tunnel| self.kinds & tunnel.bit() != 0) {
+        for tunnel in self.tunnels.iter() {
             cells.add(tunnel, 1);
         }
     }
 }
 
 impl Tunnel {
-    const fn bit(self) -> u32 {
-        1 << self as u32
+    /// As it is called in metrics and in lines of flows.
+    pub fn name(self) -> &'static str {
+        Self::ROWS.get(self.index()).and_then(|row| row.label).map_or("", |(_, name)| name)
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
 

@@ -134,7 +134,10 @@ fn a_frame_cut_anywhere() {
                     // Too little of the inside: the datagram of the tunnel.
                     Ok(seen) => {
                         assert!(cut < payload, "{wrap:?} {cut}: {seen:?}");
-                        assert_eq!((seen.transport, seen.tunnel), (Transport::Udp, None));
+                        assert_eq!(
+                            (seen.transport, seen.tunnels),
+                            (Transport::Udp, Tunnels::default())
+                        );
                     }
                     Err(reason) => {
                         assert_eq!(
@@ -174,7 +177,11 @@ fn other_protocols_on_the_ports_of_tunnels_are_themselves() {
                 bytes[at..at + 2].copy_from_slice(&id.to_be_bytes());
                 let seen = decoder.decode(&frame(&bytes, bytes.len())).unwrap();
                 assert_eq!((seen.source.port, seen.destination.port), (53, port), "{id:x}");
-                assert_eq!((seen.payload, seen.tunnel), (&bytes[at..], None), "{id:x}");
+                assert_eq!(
+                    (seen.payload, seen.tunnels),
+                    (&bytes[at..], Tunnels::default()),
+                    "{id:x}"
+                );
             }
         }
     }
@@ -207,7 +214,7 @@ fn depth_is_bounded() {
         assert_eq!(value(&decoder, "saastap_decode_tunnels_unopened_total"), 0);
         let deeper = nest(Wrap::Vxlan, usize::from(depth) + 3);
         let seen = decoder.decode(&frame(&deeper, deeper.len())).unwrap();
-        assert_eq!((seen.destination.port, seen.tunnel.is_some()), (VXLAN, depth > 0));
+        assert_eq!((seen.destination.port, seen.tunnels.is_empty()), (VXLAN, depth == 0));
         let deeper = nest(Wrap::IpIn4, usize::from(depth) + 1);
         let refused = decoder.decode(&frame(&deeper, deeper.len())).unwrap_err();
         assert_eq!(refused, Refusal::Tunnel);
@@ -268,11 +275,13 @@ fn kinds_and_tags_are_told() {
         let bytes = within(wraps);
         let mut decoder = decoder();
         let seen = decoder.decode(&frame(&bytes, bytes.len())).unwrap();
-        assert_eq!((seen.tunnel, seen.vlan), (kinds.first().copied(), vlan), "{wraps:?}");
-        let [_, tunnels, _] = decoder.counted();
-        let told: Vec<usize> = (0..ALL.len()).filter(|n| tunnels.value(*n) == 1).collect();
-        let mut wanted: Vec<usize> = kinds.iter().map(|kind| *kind as usize).collect();
+        let mut wanted = kinds.to_vec();
         wanted.sort_unstable();
+        let through: Vec<Tunnel> = seen.tunnels.iter().collect();
+        assert_eq!((&through, seen.vlan), (&wanted, vlan), "{wraps:?}");
+        let [_, tunnels, _] = decoder.counted();
+        let told: Vec<Tunnel> =
+            ALL.into_iter().filter(|kind| tunnels.value(kind.index()) == 1).collect();
         assert_eq!(told, wanted, "{wraps:?}");
     }
 }
@@ -307,7 +316,7 @@ fn a_beginning_whose_rest_never_comes_is_told_at_last() {
             let seen = seen.unwrap_or_else(|reason| panic!("{wraps:?}: {reason:?}"));
             assert!(is_inner(&seen) && !seen.payload.is_empty(), "{wraps:?} {seen:?}");
             assert_eq!((number, seen.wire_len), (7, wire_len), "{wraps:?}");
-            assert_eq!(seen.tunnel.is_some(), wraps != [Wrap::Fragments]);
+            assert_eq!(!seen.tunnels.is_empty(), wraps != [Wrap::Fragments]);
             assert!(decoder.overdue(Time::MAX).is_none());
         }
     }

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
-use crate::decode::{Address, Transport};
+use crate::decode::{Address, Transport, Tunnels};
 use crate::export::Metrics;
 use crate::flow::{End, Tally};
 use crate::pipeline::name::Via;
@@ -106,7 +106,13 @@ impl Desk {
         evidence: Option<Evidence>,
         sight: Sight,
     ) {
-        let ends = Ends { client, server, transport: Transport::Tcp, vlan: None };
+        let ends = Ends {
+            client,
+            server,
+            transport: Transport::Tcp,
+            vlan: None,
+            tunnels: Tunnels::default(),
+        };
         self.told += 1;
         self.at = self.at.plus_secs(1);
         let (id, at) = (self.told, self.at);
@@ -311,7 +317,13 @@ fn a_lease_and_what_a_flow_was_outlive_a_restart() {
 fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
     let mut collector = Desk::new("").collector;
     let end = Endpoint { ip: Address::v4([203, 0, 113, 1]), port: 9 };
-    let ends = Ends { client: end, server: end, transport: Transport::Udp, vlan: None };
+    let ends = Ends {
+        client: end,
+        server: end,
+        transport: Transport::Udp,
+        vlan: None,
+        tunnels: Tunnels::default(),
+    };
     let sent = Tally { bytes: 1_000, packets: 1, spoken: 1 };
     for generation in 0..2 {
         let what =

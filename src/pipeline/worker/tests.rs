@@ -5,7 +5,7 @@ mod datagrams;
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::{Address, Endpoint, Tcp};
+use crate::decode::{Address, Endpoint, Tcp, Tunnels};
 
 const NAME: &str = "acme.zendesk.example";
 
@@ -70,7 +70,7 @@ impl Wire {
             vlan: None,
             id: 0,
             datagram: &[],
-            tunnel: None,
+            tunnels: Tunnels::default(),
             payload,
             payload_len: payload.len() as u32,
             wire_len: payload.len() as u32 + 54,
@@ -353,7 +353,7 @@ fn nothing_is_lost_in_a_full_ring() {
             vlan: None,
             id: 0,
             datagram: &[],
-            tunnel: None,
+            tunnels: Tunnels::default(),
             payload: &payload,
             payload_len: payload.len() as u32,
             wire_len: 1_000,
@@ -425,7 +425,7 @@ fn a_reused_key_is_in_the_table_once_although_its_end_cannot_be_told() {
             vlan: None,
             id: 0,
             datagram: &[],
-            tunnel: None,
+            tunnels: Tunnels::default(),
             payload: b"",
             payload_len: 0,
             wire_len: 60,

@@ -1,6 +1,7 @@
 //! A hello that comes in several datagrams names its flow; what never becomes whole is given up in time and within the pool.
 
 use super::*;
+use crate::decode::Tunnels;
 use crate::sniff::quic::sealed::{Seal, V1, crypto, initials};
 use crate::sniff::tests::client_hello;
 
@@ -18,7 +19,7 @@ fn say(wire: &mut Wire, source: Endpoint, destination: Endpoint, payload: &[u8])
         vlan: None,
         id: 0,
         datagram: &[],
-        tunnel: None,
+        tunnels: Tunnels::default(),
         payload,
         payload_len: payload.len() as u32,
         wire_len: payload.len() as u32 + 42,
