@@ -29,6 +29,7 @@ crate::rows! {
         Failures => Counter "saastap_store_commit_failures_total" "Transactions that the store could not commit.",
         Retired => Counter "saastap_store_retired_rows_total" "Rows deleted because they were older than [store] keeps them.",
         Crowded => Counter "saastap_store_rollups_dropped_total" "Hourly roll-ups deleted because there were too many, though they were not too old.",
+        NamesLost => Counter "saastap_store_names_lost_total" "Rows of names, remembered verdicts and leases given up because the store could not commit them for too long.",
         Outbox => Gauge "saastap_outbox_messages" "Messages waiting in the outbox for all sinks.",
     }
 }

@@ -38,6 +38,7 @@ crate::rows! {
     pub enum Counter {
         Held => Gauge "saastap_remembered_verdicts" "Client, server address and port that a verdict is remembered for.",
         Forgotten => Counter "saastap_remembered_forgotten_total" "Verdicts given up for newer ones because remembered.max_mib was used up.",
+        Unsaved => Counter "saastap_remembered_unsaved_total" "Verdicts that would not survive a restart, because too many waited to be saved.",
         Used => Counter "saastap_remembered_flows_total" "Flows begun before the capture that a remembered verdict named.",
     }
 }
@@ -117,8 +118,10 @@ impl Remembered {
             }
             fresh
         });
-        if fresh && self.changed.len() < MAX_CHANGED {
+        if fresh && (self.changed.len() < MAX_CHANGED || self.changed.contains(&place)) {
             self.changed.insert(place);
+        } else if fresh {
+            self.cells.add(Counter::Unsaved, 1);
         }
         self.cells.set(Counter::Held, self.verdicts.len() as u64);
         self.cells.add(Counter::Forgotten, self.verdicts.take_forgotten());
@@ -248,6 +251,18 @@ mod tests {
         assert_eq!(told(&after, AT).as_deref(), Some("acme.zendesk.com"));
         after.learn(Place(u128::MAX), "intercom", "intercom.io", AT);
         assert_eq!(after.name(Place(u128::MAX), AT), None, "several before the restart");
+    }
+
+    #[test]
+    fn changes_that_cannot_wait_are_counted() {
+        let mut remembered = remembered();
+        for n in 0..=MAX_CHANGED as u128 {
+            remembered.learn(Place(n), "zendesk", "acme.zendesk.com", AT);
+        }
+        assert_eq!(remembered.cells().get(Counter::Unsaved), 1);
+        remembered.learn(Place(0), "intercom", "intercom.io", AT);
+        assert_eq!(remembered.cells().get(Counter::Unsaved), 1, "it waits already");
+        assert_eq!(remembered.take_changed(usize::MAX).len(), MAX_CHANGED);
     }
 
     #[test]

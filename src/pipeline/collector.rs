@@ -121,20 +121,22 @@ impl Collector {
         self.identity.canaries.rows()
     }
 
-    /// What DNS taught and what flows were since the last call, at most `limit` rows. Addresses of machines inside would tell clients by their
-    /// names: unless clients are shown by their address, only those outside are kept.
+    /// What DHCP and DNS taught and what flows were since the last call, at most `limit` rows, of which none of the three takes all.
+    /// Addresses of machines inside would tell clients by their names: unless clients are shown by their address, only those
+    /// outside are kept.
     pub fn changed_names(&mut self, limit: usize) -> Vec<names::Row> {
         let rules = self.now_in_force.clone();
         let plain = self.identity.privacy() == Privacy::Address;
         let at = self.seen.clock();
         let flow_options = &self.flow_options;
-        let mut rows = self.names.take_changed(limit, at, |address| {
+        let mut rows = self.identity.lease_rows(limit / 3);
+        let share = (limit - limit / 3).saturating_sub(rows.len());
+        rows.extend(self.names.take_changed(share, at, |address| {
             let inside = names::is_inside(address) || flow_options.is_local(address);
             let ours = rules.policy.is_grouped(address) || rules.leases.has(address);
             plain || !(inside || ours)
-        });
+        }));
         rows.extend(self.remembered.take_changed(limit.saturating_sub(rows.len())));
-        rows.extend(self.identity.lease_rows(limit.saturating_sub(rows.len())));
         rows
     }
 

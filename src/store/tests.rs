@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::channel;
 
+use super::writer::MAX_OWED;
 use super::*;
 use crate::count::Cells;
 
@@ -160,8 +161,8 @@ fn names_are_kept_until_they_run_out() {
     let path = folder.path().join("a.db");
     let row = |key: &str, until| NameRow { key: key.into(), value: "[]".into(), until };
     let (writer, _answers) = Store::open(&path).unwrap().0.start(16, Cells::new()).unwrap();
-    assert!(writer.keep_names(vec![row("cname/a", 100), row("cname/b", 300)], 50));
-    assert!(writer.keep_names(vec![row("cname/c", 200), row("cname/b", 400)], 50));
+    writer.keep_names(vec![row("cname/a", 100), row("cname/b", 300)], 50).unwrap();
+    writer.keep_names(vec![row("cname/c", 200), row("cname/b", 400)], 50).unwrap();
     writer.close();
     let keys = |store: &Store| -> Vec<String> {
         store.names().unwrap().into_iter().map(|(key, _)| key).collect()
@@ -169,7 +170,7 @@ fn names_are_kept_until_they_run_out() {
     let (store, _) = Store::open(&path).unwrap();
     assert_eq!(keys(&store), ["cname/b", "cname/c", "cname/a"], "those that last come first");
     let (writer, _answers) = store.start(16, Cells::new()).unwrap();
-    assert!(writer.keep_names(Vec::new(), 201));
+    writer.keep_names(Vec::new(), 201).unwrap();
     writer.close();
     assert_eq!(keys(&Store::open(&path).unwrap().0), ["cname/b"]);
 }
@@ -211,6 +212,32 @@ fn a_failed_commit_is_answered_as_refused() {
     writer.commit(batch(7)).unwrap();
     assert_eq!(answers.recv().unwrap(), Answer { token: 7, accepted: false });
     assert_eq!(cells.get(Counter::Failures), 1);
+}
+
+#[test]
+fn names_that_could_not_be_committed_are_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let (store, _) = Store::open(&path).unwrap();
+    let beside = Connection::open(&path).unwrap();
+    let refuse = "CREATE TRIGGER no BEFORE INSERT ON name BEGIN SELECT RAISE(ABORT, 'no'); END";
+    beside.execute_batch(refuse).unwrap();
+    let cells = Cells::new();
+    let (writer, _answers) = store.start(4, cells.clone()).unwrap();
+    let row = |n: usize| NameRow { key: format!("cname/{n:05}"), value: "[]".into(), until: 100 };
+    writer.keep_names(vec![row(0), row(1)], 1).unwrap();
+    writer.flush();
+    assert_eq!((cells.get(Counter::Failures), cells.get(Counter::NamesLost)), (1, 0));
+    writer.keep_names((2..MAX_OWED + 1).map(row).collect(), 1).unwrap();
+    writer.flush();
+    assert_eq!((cells.get(Counter::Failures), cells.get(Counter::NamesLost)), (2, 1));
+    beside.execute_batch("DROP TRIGGER no").unwrap();
+    writer.flush();
+    writer.close();
+    let (store, _) = Store::open(&path).unwrap();
+    let names = store.names().unwrap();
+    assert_eq!(names.len(), MAX_OWED);
+    assert!(names.iter().all(|(key, _)| *key != row(0).key), "the oldest was given up");
 }
 
 #[test]

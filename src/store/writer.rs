@@ -60,10 +60,16 @@ impl Writer {
         self.requests.try_send(Request::Refused(ids)).is_ok()
     }
 
-    /// Keeps names, and forgets those that have run out at `now` (seconds since the epoch by packet time). False where the queue
-    /// is full: they are lost, and learned again.
-    pub fn keep_names(&self, names: Vec<NameRow>, now: i64) -> bool {
-        self.requests.try_send(Request::Names(names, now)).is_ok()
+    /// Keeps names, and forgets those that have run out at `now` (seconds since the epoch by packet time). Where the queue is full
+    /// or the thread has ended they come back. What cannot be committed is tried again with the next request.
+    pub fn keep_names(&self, names: Vec<NameRow>, now: i64) -> Result<(), Vec<NameRow>> {
+        self.requests.try_send(Request::Names(names, now)).map_err(|error| {
+            let (TrySendError::Full(back) | TrySendError::Disconnected(back)) = error;
+            match back {
+                Request::Names(names, _) => names,
+                _ => Vec::new(),
+            }
+        })
     }
 
     /// Deletes what is too old. False where the queue is full: ask again later.
@@ -112,8 +118,10 @@ impl Store {
     fn work(mut self, queue: &Receiver<Request>, answers: &Sender<Answer>, cells: &Cells<Counter>) {
         self.measure(cells);
         let mut failing = false;
+        let mut owed = Owed::default();
         while let Ok(first) = queue.recv() {
-            let mut group = Group::default();
+            let (names, now) = owed.take();
+            let mut group = Group { names, now, ..Group::default() };
             let mut stop = group.take(first);
             if group.writes() {
                 thread::sleep(GROUP);
@@ -137,6 +145,10 @@ impl Store {
                     _ => {}
                 }
                 failing = committed.is_err();
+                if failing {
+                    let lost = owed.put(std::mem::take(&mut group.names), group.now);
+                    cells.add(Counter::NamesLost, lost as u64);
+                }
                 for batch in &group.batches {
                     // Nobody listens any more at the end of the process.
                     let _ =
@@ -246,6 +258,30 @@ impl Group {
         !none || answered || self.now.is_some()
     }
 }
+
+/// Names that could not be committed, for the next transaction.
+#[derive(Default)]
+struct Owed {
+    names: Vec<NameRow>,
+    now: Option<i64>,
+}
+
+impl Owed {
+    fn take(&mut self) -> (Vec<NameRow>, Option<i64>) {
+        (std::mem::take(&mut self.names), self.now.take())
+    }
+
+    /// How many had to be given up: of too many the oldest.
+    fn put(&mut self, mut names: Vec<NameRow>, now: Option<i64>) -> usize {
+        let lost = names.len().saturating_sub(MAX_OWED);
+        names.drain(..lost);
+        (self.names, self.now) = (names, now);
+        lost
+    }
+}
+
+/// Rows of some 200 octets: 4 MiB, and 40 seconds of the most that the daemon saves.
+pub(super) const MAX_OWED: usize = 20_000;
 
 /// How long the first request of a group waits for others; with the commit itself it stays under 200 ms.
 const GROUP: Duration = Duration::from_millis(50);

@@ -76,6 +76,38 @@ fn what_was_learned_survives_a_stop() {
 }
 
 #[test]
+fn names_and_verdicts_of_before_a_stop_name_flows_after_it() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new(POLICY);
+    let mut sender = wire.sender();
+    let sensor = office.run(&wire.near);
+    // A vanity host over TLS at 198.18.1.11, and what a resolver says of another address.
+    let sent = sender.play("dns-cname", 50) + 1;
+    sender.answer("acme.helpjuice.com", [198, 18, 1, 80]);
+    sensor.until("all is seen", |s| s.metric(PACKETS) == Some(sent as f64));
+    sensor.stop();
+    fs::remove_file(office.path("flows")).unwrap();
+
+    let sensor = office.run(&wire.near);
+    let said = ["\u{17}\u{3}\u{3}\0\u{4}abcd", "\u{17}\u{3}\u{3}\0\u{4}efgh"];
+    let sent = sender.talk([198, 18, 0, 2], [198, 18, 1, 11], 443, said, false)
+        + sender.talk([198, 18, 0, 3], [198, 18, 1, 11], 443, said, false)
+        + sender.talk([198, 18, 0, 4], [198, 18, 1, 80], 4_443, ["hey\n", "you\n"], true);
+    sensor.until("all is seen", |s| s.metric(PACKETS) == Some(sent as f64));
+    sensor.stop();
+    let text = office.text("flows");
+    let told = |client: &str| {
+        let lines =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let line = lines.into_iter().find(|line| line["client"]["ip"] == client).expect(client);
+        ["via", "vendor", "tenant"].map(|key| line[key].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(told("198.18.0.2"), ["remembered", "zendesk", "acme"], "{text}");
+    assert_ne!(told("198.18.0.3")[0], "remembered", "it was never there: {text}");
+    assert_eq!(told("198.18.0.4"), ["dns", "helpjuice", "acme"], "{text}");
+}
+
+#[test]
 fn what_was_accepted_is_told_after_a_kill() {
     let Some(wire) = Wire::new() else { return };
     for _ in 0..doses(2) {

@@ -124,21 +124,33 @@ impl Sender {
     /// A client asks port 80 of a server for `/` of `host`, and is answered; how many frames that takes.
     pub fn request(&mut self, client: [u8; 4], server: [u8; 4], host: &str) -> u64 {
         let ask = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        let told = "HTTP/1.1 204 No Content\r\n\r\n";
+        self.talk(client, server, 80, [&ask, "HTTP/1.1 204 No Content\r\n\r\n"], true)
+    }
+
+    /// A client says something to a port of a server, and is answered, with the handshake or without; how many frames that takes.
+    pub fn talk(
+        &mut self,
+        client: [u8; 4],
+        server: [u8; 4],
+        port: u16,
+        [ask, told]: [&str; 2],
+        shaken: bool,
+    ) -> u64 {
         let (asked, said) = (1 + ask.len() as u32, 1 + told.len() as u32);
         // Towards the server, flags, sequence and acknowledgement number, octets.
         let segments: [(bool, u8, u32, u32, &str); 7] = [
             (true, SYN, 0, 0, ""),
             (false, SYN | ACK, 0, 1, ""),
             (true, ACK, 1, 1, ""),
-            (true, ACK, 1, 1, &ask),
+            (true, ACK, 1, 1, ask),
             (false, ACK, 1, asked, told),
             (true, ACK | FIN, asked, said, ""),
             (false, ACK | FIN, said, asked + 1, ""),
         ];
-        for (there, flags, sequence, acknowledged, payload) in segments {
+        let segments = &segments[if shaken { 0 } else { 3 }..];
+        for &(there, flags, sequence, acknowledged, payload) in segments {
             let (from, to) = if there { (client, server) } else { (server, client) };
-            let ports: [u16; 2] = if there { [40_080, 80] } else { [80, 40_080] };
+            let ports: [u16; 2] = if there { [40_080, port] } else { [port, 40_080] };
             let mut frame = vec![2, 0, 0xc6, 0x12, 0, to[3], 2, 0, 0xc6, 0x12, 0, from[3]];
             frame.extend([8, 0, 0x45, 0]);
             frame.extend((40 + payload.len() as u16).to_be_bytes());

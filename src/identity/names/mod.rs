@@ -64,6 +64,7 @@ crate::rows! {
         Servers => Gauge "saastap_dns_names" "What DNS answers taught, by table." ("table", "address"),
         Links => Gauge "saastap_dns_names" "What DNS answers taught, by table." ("table", "cname"),
         Forgotten => Counter "saastap_dns_names_forgotten_total" "What DNS answers taught and was given up for newer when memory was full.",
+        Unsaved => Counter "saastap_dns_names_unsaved_total" "What DNS answers taught and would not survive a restart, because too much waited to be saved.",
         Below => Gauge "saastap_dns_vantage" "1 at where the sensor stands by the DNS of the last hour." ("position", "below_resolver"),
         Above => Gauge "saastap_dns_vantage" "1 at where the sensor stands by the DNS of the last hour." ("position", "above_resolver"),
         None => Gauge "saastap_dns_vantage" "1 at where the sensor stands by the DNS of the last hour." ("position", "none"),
@@ -228,8 +229,8 @@ impl Names {
         for link in &learned.links {
             let expires = at.plus(self.lasts(link.ttl));
             let end = End { name: link.target.clone(), seen: at, expires };
-            if self.links.learn(&link.owner, end) {
-                self.changed.link(&link.owner);
+            if self.links.learn(&link.owner, end) && !self.changed.link(&link.owner) {
+                self.cells.add(Counter::Unsaved, 1);
             }
         }
         for owner in &learned.ends {
@@ -241,8 +242,8 @@ impl Names {
             let name = learned.question.clone();
             let held = Held { name, chain: found.chain.clone(), since: at, expires, for_all };
             self.pairs.learn((client, address), held.clone(), at);
-            if self.servers.learn(address, held, at) {
-                self.changed.address(address);
+            if self.servers.learn(address, held, at) && !self.changed.address(address) {
+                self.cells.add(Counter::Unsaved, 1);
             }
         }
     }

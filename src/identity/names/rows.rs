@@ -39,19 +39,25 @@ pub struct Changed {
 }
 
 /// Changes that wait to be saved; what comes then is saved when it changes again.
-const MAX_CHANGED: usize = 32_768;
+pub(super) const MAX_CHANGED: usize = 32_768;
 
 impl Changed {
-    pub fn address(&mut self, address: IpAddr) {
-        if self.addresses.len() < MAX_CHANGED {
+    /// False where too many wait already.
+    pub fn address(&mut self, address: IpAddr) -> bool {
+        let room = self.addresses.len() < MAX_CHANGED || self.addresses.contains(&address);
+        if room {
             self.addresses.insert(address);
         }
+        room
     }
 
-    pub fn link(&mut self, owner: &Arc<str>) {
-        if self.links.len() < MAX_CHANGED {
+    /// False where too many wait already.
+    pub fn link(&mut self, owner: &Arc<str>) -> bool {
+        let room = self.links.len() < MAX_CHANGED || self.links.contains(owner);
+        if room {
             self.links.insert(owner.clone());
         }
+        room
     }
 }
 
@@ -82,14 +88,17 @@ impl Names {
         public: impl Fn(IpAddr) -> bool,
     ) -> Vec<Row> {
         let mut rows = Vec::new();
-        for address in take(&mut self.changed.addresses, limit) {
-            let (held, _) = self.servers.names(&address, at, at);
-            let until = held.iter().map(|held| held.expires).max().unwrap_or(Time::ZERO);
-            if !public(address) || until < at.plus(WORTH_KEEPING) {
-                continue;
+        // Those that are not worth a row make room for others.
+        while rows.len() < limit && !self.changed.addresses.is_empty() {
+            for address in take(&mut self.changed.addresses, limit - rows.len()) {
+                let (held, _) = self.servers.names(&address, at, at);
+                let until = held.iter().map(|held| held.expires).max().unwrap_or(Time::ZERO);
+                if !public(address) || until < at.plus(WORTH_KEEPING) {
+                    continue;
+                }
+                let held: Vec<HeldRow> = held.into_iter().map(HeldRow::from).collect();
+                rows.extend(row(format!("{ADDRESS}{address}"), &held, until));
             }
-            let held: Vec<HeldRow> = held.into_iter().map(HeldRow::from).collect();
-            rows.extend(row(format!("{ADDRESS}{address}"), &held, until));
         }
         for owner in take(&mut self.changed.links, limit.saturating_sub(rows.len())) {
             let ends = self.links.targets(&owner);

@@ -372,6 +372,32 @@ fn names_survive_in_rows_without_clients() {
 }
 
 #[test]
+fn what_is_not_worth_a_row_takes_no_place_of_others() {
+    let mut names = names();
+    for n in 0..50 {
+        let address = format!("10.0.0.{n}");
+        below(&mut names, CLIENT, &answer("pc.corp", &[a("pc.corp", 3_600, &address)]), 0);
+    }
+    below(&mut names, CLIENT, &answer("a.example", &[a("a.example", 3_600, ZENDESK)]), 0);
+    let outside = |address| !is_inside(address);
+    assert_eq!(names.take_changed(1, at(0), outside).len(), 1);
+}
+
+#[test]
+fn changes_that_cannot_wait_are_counted() {
+    let mut names = names();
+    for n in 0..=rows::MAX_CHANGED as u32 {
+        let address = IpAddr::V4(n.into()).to_string();
+        below(&mut names, CLIENT, &answer("a.example", &[a("a.example", 3_600, &address)]), 0);
+    }
+    assert_eq!(names.cells().get(Counter::Unsaved), 1);
+    let renewed = a("a.example", 86_400, "0.0.0.1");
+    below(&mut names, CLIENT, &answer("a.example", &[renewed]), 0);
+    assert_eq!(names.cells().get(Counter::Unsaved), 1, "it waits already");
+    assert_eq!(names.take_changed(usize::MAX, at(0), |_| true).len(), rows::MAX_CHANGED);
+}
+
+#[test]
 fn addresses_inside_are_told_by_their_range() {
     for inside in ["10.0.0.1", "192.168.1.1", "100.64.0.1", "100.127.255.1", "fd00::1", "fe80::1"] {
         assert!(is_inside(ip(inside)), "{inside}");

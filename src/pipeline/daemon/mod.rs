@@ -6,6 +6,7 @@ mod hourly;
 mod keep;
 mod leases;
 mod log;
+mod names;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use desk::Desk;
 use self::acks::Acks;
 use self::hourly::Hourly;
 use self::log::FlowLog;
+use self::names::Names;
 use self::watch::Watch;
 use super::collector::Collector;
 use super::feed::Feed;
@@ -65,6 +67,7 @@ pub struct Daemon {
     outbox: Outbox,
     /// For names, which go by no sink.
     writer: Writer,
+    names: Names,
     acks: Acks,
     hourly: Hourly,
     watch: Watch,
@@ -183,6 +186,7 @@ impl Daemon {
             feed,
             outbox,
             writer,
+            names: Names::default(),
             acks: Acks::default(),
             hourly: Hourly::default(),
             watch,
@@ -301,12 +305,11 @@ impl Daemon {
         }
     }
 
-    fn keep_names(&mut self) {
-        let rows = self.collector.changed_names(SAVED_AT_ONCE);
-        if !rows.is_empty() {
-            let now = self.collector.seen.clock().secs() as i64;
-            self.writer.keep_names(keep::names(rows), now);
-        }
+    /// How many rows went to the store; `None` where it has no room for them now.
+    fn keep_names(&mut self) -> Option<usize> {
+        let now = self.collector.seen.clock().secs() as i64;
+        let collector = &mut self.collector;
+        self.names.keep(&self.writer, now, || keep::names(collector.changed_names(SAVED_AT_ONCE)))
     }
 
     /// Once an hour of packet time: what is too old to be kept goes.
@@ -352,7 +355,13 @@ impl Daemon {
 
     fn end(mut self) -> Result<(), Box<dyn std::error::Error>> {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        self.keep_names();
+        for _ in 0..LAST_SAVES {
+            match self.keep_names() {
+                Some(0) => break,
+                Some(_) => {}
+                None => self.writer.flush(),
+            }
+        }
         let result = self.feed.join();
         loop {
             let changed = self.collector.inventory.take_changed(SAVED_AT_ONCE);
@@ -388,6 +397,9 @@ impl Daemon {
         Ok(())
     }
 }
+
+/// Saves of a stop, and waits for room: all that can wait to be saved, twice.
+const LAST_SAVES: u32 = 64;
 
 /// How long a stop waits for sinks: two seconds.
 const LAST_LOOKS: u32 = 100;
