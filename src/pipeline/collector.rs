@@ -129,7 +129,7 @@ impl Collector {
         let plain = self.identity.privacy() == Privacy::Address;
         let at = self.seen.clock();
         let flow_options = &self.flow_options;
-        let mut rows = self.identity.lease_rows(limit / 3);
+        let mut rows = self.identity.lease_rows(limit.div_ceil(3));
         let share = (limit - limit / 3).saturating_sub(rows.len());
         rows.extend(self.names.take_changed(share, at, |address| {
             let inside = names::is_inside(address) || flow_options.is_local(address);

@@ -165,7 +165,7 @@ pub const SNIFFERS: &[Sniffer] = &[
     Sniffer { name: "dtls", help: "DTLS ClientHello", over: Over::Datagrams(dtls::step) },
     Sniffer {
         name: "stun_udp",
-        help: "STUN and TURN over UDP",
+        help: "STUN and TURN over UDP, and RTP without them",
         over: Over::Datagrams(native::stun::step),
     },
     Sniffer {
@@ -267,6 +267,7 @@ pub struct State {
 pub enum Kept {
     Quic(quic::Assembly),
     Dtls(dtls::Flight),
+    Rtp(native::rtp::Call),
 }
 
 impl Kept {
@@ -276,6 +277,7 @@ impl Kept {
             + match self {
                 Self::Quic(assembly) => assembly.octets(),
                 Self::Dtls(flight) => flight.octets(),
+                Self::Rtp(_) => 0,
             }
     }
 
@@ -284,6 +286,7 @@ impl Kept {
         match self {
             Self::Quic(_) => "quic",
             Self::Dtls(_) => "dtls",
+            Self::Rtp(_) => "stun_udp",
         }
     }
 
@@ -292,6 +295,7 @@ impl Kept {
         match self {
             Self::Quic(assembly) => assembly.cut_short(),
             Self::Dtls(flight) => flight.cut_short(),
+            Self::Rtp(_) => (None, true),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How far the sniffing of one flow has come: which sniffers are still asked, from which offsets, at what depth.
 
-use super::{Answer, Evidence, NOT_YET, Openings, Over, SNIFFERS, Sniffer, State, dns};
+use super::{Answer, Evidence, Kept, NOT_YET, Openings, Over, SNIFFERS, Sniffer, State, dns};
 use crate::count::{Kind, Row, Rows};
 
 /// How often sniffing may start again inside what a sniffer found: PROXY, then SOCKS or CONNECT, then STARTTLS.
@@ -87,6 +87,11 @@ impl Progress {
     /// Over datagrams: packets of QUIC were seen, and none of a client was opened.
     pub const fn is_sealed(&self) -> bool {
         self.state.tried > 0 && self.state.kept.is_none()
+    }
+
+    /// Over datagrams: what waits is a guess that a stranger may fit by chance. Nothing of it is incomplete where it stays one.
+    pub fn is_guess(&self) -> bool {
+        self.state.kept.as_ref().is_some_and(|kept| matches!(**kept, Kept::Rtp(_)))
     }
 
     /// The flow ends, or its time or room for sniffing does: what is certain of bytes that were cut short. `More` is never

@@ -493,7 +493,13 @@ proptest! {
     fn noise_is_refused_soon(bytes in prop::collection::vec(any::<u8>(), 16..200)) {
         let (wants, seen) = stream(&mut Progress::default(), &bytes, &bytes);
         prop_assert_eq!((wants, seen.len()), (Wants::Nothing, 0));
-        let (wants, seen) = datagram(&mut Progress::default(), &bytes);
+        let mut progress = Progress::default();
+        let (mut wants, mut seen) = datagram(&mut progress, &bytes);
+        if progress.is_guess() {
+            // RTP begins with little that is its own; the second packet must go on from the first.
+            let other: Vec<u8> = bytes.into_iter().rev().collect();
+            (wants, seen) = datagram(&mut progress, &other);
+        }
         prop_assert_eq!((wants, seen.len()), (Wants::Nothing, 0));
     }
 

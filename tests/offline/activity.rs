@@ -189,6 +189,38 @@ fn stun(port: u16) -> Talk {
     talk
 }
 
+/// Voice both ways (RFC 3550): G.711, 20 ms a packet.
+fn voice(port: u16) -> Talk {
+    let mut talk = Talk::new(true, port, OUTSIDE, 16_402);
+    for n in 0..9_000_u32 {
+        for (client, source) in [(true, 0x0102_0304_u32), (false, 0x0506_0708)] {
+            let mut packet = vec![0x80, 0];
+            packet.extend(60_000_u16.wrapping_add(n as u16).to_be_bytes());
+            packet.extend((source + 160 * n).to_be_bytes());
+            packet.extend(source.to_be_bytes());
+            packet.extend([0xff; 160]);
+            talk.say(SECOND + u64::from(n) * 20_000, client, &packet);
+        }
+    }
+    talk
+}
+
+#[test]
+fn media_that_nothing_announced_are_known_by_packets_that_go_on() {
+    let mut alone = voice(42_002);
+    alone.frames.retain(|(_, frame)| frame[12..16] == [10, 0, 0, 1]);
+    let mut first = voice(42_003);
+    first.frames.truncate(1);
+    let lines = read("--flows", &capture(vec![voice(42_001), alone, first])).lines();
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        let media = line["client"]["port"] == 42_001;
+        assert_eq!(line["names"][0]["name"] == "rtp", media, "{line}");
+        assert_eq!(line["activity"] == "session", media, "{line}");
+        assert_eq!(line["visibility"], "not_tls", "the vendor does not show in it");
+    }
+}
+
 #[test]
 fn who_keeps_in_touch_is_present_and_who_is_connected_has_a_session() {
     // RegisterPeer of RustDesk, which repeats itself.

@@ -63,6 +63,7 @@ mod tests {
         release.send(()).unwrap();
         writer.flush();
         assert_eq!(names.keep(&writer, 1, || panic!("what waits comes first")), Some(2));
+        writer.flush();
         assert_eq!(names.keep(&writer, 1, || vec![row("cname/c")]), Some(1));
         assert_eq!(names.keep(&writer, 1, Vec::new), Some(0));
         writer.close();

@@ -151,7 +151,9 @@ impl<O: Outlet> Worker<O> {
         if !self.table.flow(slot).is_some_and(Flow::is_looked_at) {
             return;
         }
-        let sealed = self.table.flow(slot).is_some_and(|flow| flow.progress.progress.is_sealed());
+        let progress = self.table.flow(slot).map(|flow| &flow.progress.progress);
+        let sealed = progress.is_some_and(Progress::is_sealed);
+        let guess = progress.is_some_and(Progress::is_guess);
         self.sniff(slot, true);
         self.emit_found(slot);
         let Some(flow) = self.table.flow(slot) else { return };
@@ -161,6 +163,7 @@ impl<O: Outlet> Worker<O> {
             _ if empty => Sight::Empty,
             _ if mid => Sight::MidStream,
             _ if sealed => Sight::QuicSealed,
+            _ if guess => Sight::Foreign,
             sight => sight,
         };
         self.close(slot, sight);

@@ -10,6 +10,7 @@ pub(super) mod openvpn;
 pub(super) mod radmin;
 pub(super) mod rdp;
 pub(super) mod rfb;
+pub(super) mod rtp;
 pub(super) mod rustdesk;
 pub(super) mod stun;
 pub(super) mod teamviewer;
@@ -31,6 +32,7 @@ pub const PROTOCOLS: &[Protocol] = &[
     Protocol::new("ike", Class::Tunnel, "IKE, and IPsec within UDP"),
     Protocol::new("openvpn", Class::Tunnel, "OpenVPN"),
     Protocol::new("wireguard", Class::Tunnel, "WireGuard"),
+    Protocol::new("rtp", Class::Media, "RTP that no STUN goes before"),
     Protocol::new("stun", Class::Media, "STUN and TURN, and the media behind them"),
 ];
 

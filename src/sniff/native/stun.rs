@@ -1,7 +1,7 @@
 //! STUN (RFC 8489) and TURN (RFC 8656), over UDP and TCP: calls and shared screens of browsers begin with it. The vendor does
 //! not show in it.
 
-use super::{native, recall, remember};
+use super::{native, recall, remember, rtp};
 use crate::sniff::reader::Reader;
 use crate::sniff::{Answer, Evidence, Openings, State, dtls};
 
@@ -15,14 +15,15 @@ const MARK: u8 = b's';
 const LOOKED_AT: u32 = 64;
 
 /// What follows the first message on the same path is told apart by its first octet (RFC 7983).
-pub(in crate::sniff) fn step(state: &mut State, _from_client: bool, datagram: &[u8]) -> Answer {
+pub(in crate::sniff) fn step(state: &mut State, from_client: bool, datagram: &[u8]) -> Answer {
     let Some(seen) = recall(state.word, MARK) else {
         return match message(datagram) {
             Some(Some(len)) if len == datagram.len() => {
                 state.word = remember(MARK, 1);
                 Answer::Emit(native("stun"), 0, 0)
             }
-            _ => Answer::NotMine,
+            // The media of calls that were agreed on by other means.
+            _ => rtp::step(state, from_client, datagram),
         };
     };
     if seen == LOOKED_AT {

@@ -173,7 +173,7 @@ fn every_protocol_of_the_table_is_found() {
         }
     }
     let tested = STREAMS.iter().map(|s| s.0).chain(DATAGRAMS.iter().map(|d| d.0));
-    let tested: std::collections::HashSet<_> = tested.chain(["wireguard"]).collect();
+    let tested: std::collections::HashSet<_> = tested.chain(["wireguard", "rtp"]).collect();
     assert!(PROTOCOLS.iter().all(|p| tested.contains(p.name)));
 }
 
