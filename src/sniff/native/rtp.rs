@@ -206,9 +206,9 @@ mod tests {
     fn one_end_alone_or_numbers_that_do_not_go_on_are_nobodys() {
         let alone: Vec<_> = (0..500).map(|n| (true, voice(7, n))).collect();
         assert_eq!(found(&alone), None);
-        let another = |n: u16| (n % 2 == 0, voice(u32::from(n), n));
+        let another = |n: u16| (n.is_multiple_of(2), voice(u32::from(n), n));
         assert_eq!(found(&(0..50).map(another).collect::<Vec<_>>()), None, "a source each");
-        let leaps = |n: u16| (n % 2 == 0, voice(7, n.wrapping_mul(10 * MAX_GAP)));
+        let leaps = |n: u16| (n.is_multiple_of(2), voice(7, n.wrapping_mul(10 * MAX_GAP)));
         assert_eq!(found(&(0..90).map(leaps).collect::<Vec<_>>()), None, "leaps");
         let still: Vec<_> = (0..90).map(|n| (n % 2 == 0, voice(7, 5))).collect();
         assert_eq!(found(&still), None, "the same number");
