@@ -518,9 +518,15 @@ mod tests {
                 vantage(VantageKind::Scanner, "10.1.1.10/32"),
                 vantage(VantageKind::Guest, "192.168.0.0/16"),
                 vantage(VantageKind::Resolver, "10.1.2.53/32"),
+                vantage(VantageKind::Nat, "198.51.100.1/32"),
+                vantage(VantageKind::TlsInspector, "10.1.3.1/32"),
+                vantage(VantageKind::VpnGateway, "10.1.4.1/32"),
             ],
         );
-        assert_eq!(identity.client(ip("10.1.1.1"), ClientKind::Host).kind, ClientKind::Shared);
+        for shared in ["10.1.1.1", "198.51.100.1", "10.1.3.1", "10.1.4.1"] {
+            let kind = identity.client(ip(shared), ClientKind::Host).kind;
+            assert_eq!(kind, ClientKind::Shared, "{shared}");
+        }
         assert_eq!(identity.client(ip("10.1.1.10"), ClientKind::Host).kind, ClientKind::Host);
         assert_eq!(identity.client(ip("10.1.2.53"), ClientKind::Host).kind, ClientKind::Host);
         assert!(identity.is_left_out(ip("10.1.1.10")));

@@ -148,4 +148,32 @@ mod tests {
         assert_eq!((told[0].name, told[0].share), ("duplicate", 0.5));
         assert!(told[0].to_string().starts_with("50 % of packets are copies: "));
     }
+
+    #[test]
+    fn each_condition_is_told_alone_from_its_share_on() {
+        for (name, of_a_thousand) in [
+            ("duplicate", 20),
+            ("one_way", 100),
+            ("tag_asymmetric", 100),
+            ("mid_stream", 500),
+            ("clock_skew", 10),
+        ] {
+            for (part, wanted) in [(of_a_thousand - 1, None), (of_a_thousand, Some(name))] {
+                let frames = Cells::<capture::Counter>::new();
+                let (flows, copies) = (Cells::<flow::Counter>::new(), Cells::<Copies>::new());
+                frames.set(capture::Counter::Frames, 1_000);
+                flows.set(flow::Counter::EndedTcp, 1_000);
+                match name {
+                    "duplicate" => copies.set(Copies::Packets, part),
+                    "one_way" => flows.set(flow::Counter::OneWay, part),
+                    "tag_asymmetric" => flows.set(flow::Counter::TagAsymmetric, part),
+                    "mid_stream" => flows.set(flow::Counter::MidStream, part),
+                    _ => frames.set(capture::Counter::Skewed, part),
+                }
+                let told = conditions(&[frames, flows, copies]);
+                let told: Vec<&str> = told.iter().map(|condition| condition.name).collect();
+                assert_eq!(told, Vec::from_iter(wanted), "{name} {part}");
+            }
+        }
+    }
 }

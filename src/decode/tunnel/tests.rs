@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::capture::{Frame, Link};
 use crate::count::Counted;
+use crate::decode::options::MAX_TUNNEL_DEPTH;
 use crate::decode::wrap::Wrap;
 use crate::decode::{Counter, Decoder, Options, Segment, Transport};
 use crate::time::Time;
@@ -220,6 +221,10 @@ fn depth_is_bounded() {
         assert_eq!(refused, Refusal::Tunnel);
         assert_eq!(value(&decoder, "saastap_decode_tunnels_unopened_total"), 2);
     }
+    let mut greedy = Decoder::new(&Options { tunnel_depth: u8::MAX, ..Options::default() });
+    let deeper = nest(Wrap::Vxlan, usize::from(MAX_TUNNEL_DEPTH) + 3);
+    let seen = greedy.decode(&frame(&deeper, deeper.len())).unwrap();
+    assert_eq!(seen.destination.port, VXLAN, "whatever is asked for");
     let mut bytes = plain.clone();
     for nested in 0..8 {
         bytes = Wrap::MplsEthernet.wrap(&bytes).remove(0);

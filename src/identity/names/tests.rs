@@ -331,6 +331,16 @@ fn a_declared_resolver_may_forward() {
 }
 
 #[test]
+fn who_asks_one_server_alone_is_no_resolver() {
+    let mut names = names();
+    above(&mut names, "192.0.2.53", &vanity(), 0);
+    above(&mut names, "192.0.2.53", &vanity(), 1);
+    assert_eq!(told(&names, CLIENT, ZENDESK, 2).1, Some(Source::Others));
+    above(&mut names, "192.0.2.54", &vanity(), 2);
+    assert_eq!(told(&names, CLIENT, ZENDESK, 3).1, Some(Source::Resolver));
+}
+
+#[test]
 fn multicast_names_are_counted_and_not_believed() {
     let mut names = names();
     for (port, row) in [(5353, Counter::Mdns), (5355, Counter::Llmnr)] {
@@ -369,6 +379,25 @@ fn names_survive_in_rows_without_clients() {
     assert!(names.take_changed(100, at(60), |_| true).is_empty());
     below(&mut names, CLIENT, &vanity(), 86_400);
     assert_eq!(names.take_changed(100, at(86_400), |_| true).len(), 1);
+}
+
+#[test]
+fn a_chain_without_end_is_followed_for_a_while() {
+    let mut names = names();
+    for n in 0..40 {
+        let (owner, target) = (format!("h{n}.example"), format!("h{}.example", n + 1));
+        below(&mut names, CLIENT, &answer(&owner, &[cname(&owner, 300, &target)]), 0);
+    }
+    assert_eq!(chain(&names, "h0.example", 1).len(), 16);
+    assert_eq!(chain(&names, "h30.example", 1).len(), 10);
+    assert!(names.owners("h40.example", at(1)).len() <= 16);
+    below(
+        &mut names,
+        CLIENT,
+        &answer("h40.example", &[cname("h40.example", 300, "h35.example")]),
+        1,
+    );
+    assert_eq!(chain(&names, "h36.example", 1).len(), 5, "a ring is gone round once");
 }
 
 #[test]

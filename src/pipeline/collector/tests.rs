@@ -7,10 +7,13 @@ use crate::config::Config;
 use crate::decode::{Address, Transport, Tunnels};
 use crate::export::Metrics;
 use crate::flow::{End, Tally};
+use crate::identity::remembered;
 use crate::pipeline::name::Via;
 use crate::pipeline::offline;
-use crate::sniff::dns::{DnsFlags, Section, rtype};
-use crate::sniff::{ClientHello, Dhcp, DhcpEvent, DnsAnswer, DnsMessage, Evidence, HttpRequest};
+use crate::sniff::dns::{DnsFlags, EchConfig, Section, Service, rtype};
+use crate::sniff::{
+    ClientHello, Dhcp, DhcpEvent, DnsAnswer, DnsMessage, EchOffer, EchOuter, Evidence, HttpRequest,
+};
 
 /// A vendor that shows itself by a name, an address range and a fingerprint.
 const SHEET: &str = r#"id = "tool"
@@ -228,6 +231,41 @@ fn a_fingerprint_helps_where_the_name_is_nobodys_and_raises_nothing() {
     assert!(desk.findings() > 0);
 }
 
+#[test]
+fn under_real_ech_the_front_names_nobody_and_what_was_asked_for_is_probable() {
+    let mut desk = Desk::new("");
+    // A record whose configuration has a vendor's own name for its front.
+    let config =
+        EchConfig { config_id: 7, public_name: "tool.example".into(), suites: vec![(1, 1)] };
+    let service = Some(Box::new(Service { ech: vec![config], ..Service::default() }));
+    let host = "acme.zendesk.com";
+    let answer = DnsAnswer { name: host.into(), rtype: 65, service, ..DnsAnswer::default() };
+    let record = DnsMessage {
+        response: true,
+        question: host.into(),
+        qtype: 65,
+        answers: vec![answer],
+        ..DnsMessage::default()
+    };
+    desk.flow(CLIENT, [10, 0, 0, 53], Some(Evidence::Dns(record)));
+    let hello = || {
+        let outer = EchOuter { suite: (1, 1), config_id: 7, enc: 32, payload: 208, digest: 1 };
+        let ech = Some(Box::new(EchOffer::Outer(outer)));
+        let sni = Some("tool.example".into());
+        Some(Evidence::Tls(ClientHello { sni, ech, ..ClientHello::default() }))
+    };
+    let line = desk.flow(CLIENT, ELSEWHERE, hello());
+    assert_eq!((line.ech, seen(&line)), (Some(Ech::Real), (None, None, Some(Visibility::Ech))));
+    assert_eq!(desk.findings(), 0, "nobody was reached");
+    desk.resolve(CLIENT, host, ELSEWHERE);
+    let line = desk.flow(CLIENT, ELSEWHERE, hello());
+    assert_eq!(seen(&line), (Some("zendesk"), Some(Via::Dns), Some(Visibility::Named)));
+    assert_eq!(line.confidence, Some(Confidence::Low));
+    desk.resolve(CLIENT, "www.shop.example", ELSEWHERE);
+    let line = desk.flow(CLIENT, ELSEWHERE, hello());
+    assert_eq!(seen(&line), (None, None, Some(Visibility::Ech)), "one of several owners");
+}
+
 const VANTAGES: &str = "[[vantage]]\nkind = 'proxy'\nnetworks = ['10.1.1.10']
 [[vantage]]\nkind = 'nat'\nnetworks = ['198.51.100.1']
 [[vantage]]\nkind = 'tls-inspector'\nnetworks = ['10.1.1.11']
@@ -266,6 +304,23 @@ fn the_inner_leg_counts_and_the_outer_is_seen() {
 }
 
 #[test]
+fn the_questions_of_a_declared_resolver_are_not_its_own() {
+    use crate::identity::names::Counter;
+    const RESOLVER: [u8; 4] = [10, 0, 0, 9];
+    for declared in [true, false] {
+        let vantage = "[[vantage]]\nkind = 'resolver'\nnetworks = ['10.0.0.9']\n";
+        let mut desk = Desk::new(if declared { vantage } else { "" });
+        desk.resolve(RESOLVER, "tool.example", ELSEWHERE);
+        desk.collector.names.tell(desk.at);
+        let position =
+            [Counter::Above, Counter::Below].map(|row| desk.collector.names.cells().get(row));
+        assert_eq!(position, if declared { [1, 0] } else { [0, 1] });
+        let line = desk.flow(CLIENT, ELSEWHERE, None);
+        assert_eq!((line.via, line.confidence), (Some(Via::Dns), Some(Confidence::Low)));
+    }
+}
+
+#[test]
 fn the_address_of_a_proxy_names_nothing() {
     for server in [PROXY, INSPECTOR, [10, 1, 1, 12]] {
         let mut desk = Desk::new(VANTAGES);
@@ -275,7 +330,11 @@ fn the_address_of_a_proxy_names_nothing() {
         assert_eq!(named, (!is_proxy).then_some(Via::Dns));
         let mut desk = Desk::new(VANTAGES);
         desk.flow(CLIENT, server, request("tool.example"));
-        assert_eq!(desk.late(CLIENT, server).via, (!is_proxy).then_some(Via::Remembered));
+        let line = desk.late(CLIENT, server);
+        assert_eq!(line.via, (!is_proxy).then_some(Via::Remembered));
+        assert_eq!(line.confidence, (!is_proxy).then_some(Confidence::Low));
+        let held = desk.collector.remembered.cells().get(remembered::Counter::Held);
+        assert_eq!(held, u64::from(!is_proxy), "what is no evidence is not kept");
     }
 }
 

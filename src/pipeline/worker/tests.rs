@@ -41,6 +41,8 @@ struct Wire {
     worker: Worker<Vec<Update>>,
     frame: u64,
     at: Time,
+    /// The tag of what is sent.
+    vlan: Option<u16>,
 }
 
 fn client(port: u16) -> Endpoint {
@@ -55,6 +57,7 @@ impl Wire {
             worker: Worker::new(options, Vec::new()),
             frame: 0,
             at: Time::from_secs(1_700_000_000),
+            vlan: None,
         }
     }
 
@@ -67,7 +70,7 @@ impl Wire {
             destination,
             transport: Transport::Tcp,
             tcp: Some(tcp),
-            vlan: None,
+            vlan: self.vlan,
             id: 0,
             datagram: &[],
             tunnels: Tunnels::default(),
@@ -396,6 +399,38 @@ fn a_late_syn_leaves_nothing_in_the_sum_of_openings() {
     wire.wait(1);
     assert_eq!(wire.ends().len(), 20);
     assert_eq!(wire.worker.table.opening_bytes(), 0);
+}
+
+#[test]
+fn what_ended_flows_tell_of_the_span_port_is_counted() {
+    let mut wire = Wire::new(&Options::default());
+    let acks = |n: u32| Tcp { acknowledgment: n, ..flags(2, false, true) };
+    let [plain, one_way, tagged, late] = [1, 2, 3, 4].map(|n| client(40_000 + n));
+    for me in [plain, one_way, tagged] {
+        wire.send(me, SERVER, flags(1, true, false), b"");
+    }
+    for n in 1..4 {
+        wire.send(one_way, SERVER, acks(1_000 * n), b"");
+        for me in [plain, tagged, late] {
+            wire.vlan = (me == tagged).then_some(20);
+            wire.send(me, SERVER, acks(1_000 * n), b"");
+            wire.vlan = None;
+            wire.send(SERVER, me, acks(1_000 * n), b"x");
+        }
+    }
+    wire.worker.finish(Moment { at: wire.at, ordinal: wire.frame });
+    let rows = [Counter::EndedTcp, Counter::OneWay, Counter::TagAsymmetric, Counter::MidStream];
+    assert_eq!(rows.map(|row| wire.worker.cells.get(row)), [4, 1, 0, 1], "its SYN had no tag");
+    let mut wire = Wire::new(&Options::default());
+    for n in 1..4 {
+        wire.vlan = Some(20);
+        wire.send(tagged, SERVER, acks(n), b"");
+        wire.vlan = None;
+        wire.send(SERVER, tagged, acks(n), b"x");
+    }
+    wire.worker.finish(Moment { at: wire.at, ordinal: wire.frame });
+    assert_eq!(rows.map(|row| wire.worker.cells.get(row)), [1, 0, 1, 1]);
+    assert!(wire.ends()[0].ends.tagged);
 }
 
 /// A ring that is full for ever.
