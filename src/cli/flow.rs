@@ -9,7 +9,7 @@ use super::Failure;
 use crate::config::Config;
 use crate::export::Metrics;
 use crate::export::web::Octets;
-use crate::identity::random_key;
+use crate::identity::{Ech, random_key};
 use crate::pipeline::{FlowLine, InForce, Rules, collector, read_files, write_ascii};
 use crate::time::Second;
 use crate::usage::Activity;
@@ -47,6 +47,7 @@ fn person(line: &FlowLine, out: &mut impl Write) -> io::Result<()> {
     let ends = [&line.client, &line.server];
     let [client, server] = ends.map(|end| std::net::SocketAddr::new(end.ip, end.port));
     writeln!(out, "flow {} {} {client} -> {server}", line.id, line.transport)?;
+    let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
     let mut row = |what: &str, text: String| match text.as_str() {
         "" => Ok(()),
         // Names come from the wire: control characters would reach the terminal.
@@ -67,17 +68,27 @@ fn person(line: &FlowLine, out: &mut impl Write) -> io::Result<()> {
         let said = if message.response { answers.join(", ") } else { "asked".to_owned() };
         row("dns", format!("{} {}: {said}", message.question, message.qtype))?;
     }
+    row("candidates", list(&line.candidates))?;
+    row("alpn", list(&line.alpn))?;
+    row("ech", word(line.ech.filter(|ech| *ech != Ech::None).map(Ech::name)))?;
+    row("ja4", line.ja4.as_deref().unwrap_or_default().to_owned())?;
     let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
-    let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
     row("vendor", text(&line.vendor))?;
     row("tenant", text(&line.tenant))?;
     row("role", word(line.role))?;
     row("activity", word(line.activity.map(Activity::name)))?;
     row("by", word(line.via.map(|via| via.name())))?;
+    // How DNS led from the name that was asked for to the one that the signature knows.
+    row("chain", line.chain.join(" -> "))?;
     row("signature", text(&line.signature))?;
+    row("file", text(&line.file))?;
     row("confidence", word(line.confidence.map(|confidence| confidence.name())))?;
     row("relation", word(line.relation))?;
     row("group", text(&line.group))?;
     row("state", word(line.state))?;
     row("visibility", word(line.visibility.map(|visibility| visibility.name())))
+}
+
+fn list(names: &[impl AsRef<str>]) -> String {
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }

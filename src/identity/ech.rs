@@ -22,6 +22,17 @@ pub enum Ech {
     Unknown,
 }
 
+impl Ech {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Grease => "grease",
+            Self::Real => "real",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 crate::rows! {
     pub enum Counter {
         Grease => Counter "saastap_identity_ech_hellos_total" "Hellos with encrypted_client_hello, by what it is." ("ech", "grease"),

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The headers are compressed by what came before them on the connection (RFC 7541); those of the first request by nothing but
-//! the static table. Later requests are not looked at: a client opens another connection for another authority.
+//! the static table. Later requests are not looked at: a client opens another connection for another authority (RFC 9113 section
+//! 9.1.1 allows it one only where both are one address), and a table that missed a header once is wrong for the rest.
 
 use std::borrow::Cow;
 

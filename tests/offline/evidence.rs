@@ -67,9 +67,23 @@ fn a_flow_is_explained_to_a_person_and_in_json() {
     assert!(flow["community_id"].as_str().unwrap().starts_with("1:"));
     let id = flow["id"].to_string();
     let text = saastap(&["explain", "--flow", &id, capture]).well();
-    for part in ["acme.helpjuice.com (tls_sni)", "helpjuice", "high", "1:", " -> ", "named"] {
+    for part in ["acme.helpjuice.com (tls_sni)", "helpjuice.toml", "high", "1:", " -> ", "named"] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
+    for field in ["alpn", "ja4", "signature", "file", "tunnels"] {
+        let told = text.contains(&format!("  {field} "));
+        assert_eq!(told, flow.get(field).is_some(), "{field} in\n{text}");
+    }
+    let vanity = "tests/captures/dns-cname.pcap";
+    let lines = saastap(&["read", "--flows", vanity]).lines();
+    let id = lines.iter().find(|line| line["vendor"] == "zendesk").unwrap()["id"].to_string();
+    let text = saastap(&["explain", "--flow", &id, vanity]).well();
+    assert!(text.contains("chain       support.acme.example -> acme.zendesk.com\n"), "{text}");
+    let hidden = "tests/captures/ech-chromium.pcap";
+    let lines = saastap(&["read", "--flows", hidden]).lines();
+    let id = lines.iter().find(|line| line["ech"] == "real").unwrap()["id"].to_string();
+    let text = saastap(&["explain", "--flow", &id, hidden]).well();
+    assert!(text.contains("ech         real\n"), "{text}");
     let json = saastap(&["explain", "--flow", &id, "--json", capture]).lines();
     assert_eq!(json.last(), Some(flow));
     let wrong = saastap(&["explain", "--flow", "999999", capture]);
