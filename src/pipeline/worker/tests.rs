@@ -430,7 +430,7 @@ fn what_ended_flows_tell_of_the_span_port_is_counted() {
     }
     wire.worker.finish(Moment { at: wire.at, ordinal: wire.frame });
     assert_eq!(rows.map(|row| wire.worker.cells.get(row)), [1, 0, 1, 1]);
-    assert!(wire.ends()[0].ends.tagged);
+    assert!(wire.ends()[0].ends.vlan.is_some());
 }
 
 /// A ring that is full for ever.
