@@ -63,6 +63,8 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Raised {
     pub event: Event,
+    /// The group that it is of, which the event may not name.
+    pub group: Arc<str>,
     pub row: Row,
 }
 
@@ -352,19 +354,15 @@ impl Cases {
         };
         let words = [&exception.owner, &exception.reason, &exception.expires].map(String::as_str);
         let [owner, reason, expires] = words;
-        let uid = Id::of(&[
-            finding.id,
-            &place.group,
-            &place.vendor,
-            marker,
-            tenant,
-            owner,
-            reason,
-            expires,
-        ]);
-        let key = CaseKey { finding: finding.id, subject: Subject::Usage(place.clone()) };
+        let id = |group: &str| {
+            Id::of(&[finding.id, group, &place.vendor, marker, tenant, owner, reason, expires])
+        };
+        let uid = id(place.word(seen));
         let event_id = Id::of(&[&uid.to_string(), Action::Create.name(), "0"]);
-        if self.told.contains(&uid) || self.pending.contains_key(&event_id) {
+        // A group that has grown was told of when it was small.
+        let told = [&*place.group, seen.veil.mark].into_iter().any(|g| self.told.contains(&id(g)));
+        let key = CaseKey { finding: finding.id, subject: Subject::Usage(place.clone()) };
+        if told || self.pending.contains_key(&event_id) {
             self.suppressed.note(finding, seen, Reason::ToldOnce);
             return;
         }
@@ -411,7 +409,7 @@ impl Cases {
         let scope = if is_known { "group" } else { "organisation" };
         let place = Place { tenant: None, ..Place::of(finding, seen) };
         // By its words alone: while one is on its way into the store, the next sighting makes the same.
-        let uid = Id::of(&[finding.id, &place.group, &place.vendor]);
+        let uid = Id::of(&[finding.id, place.word(seen), &place.vendor]);
         let key = CaseKey { finding: finding.id, subject: Subject::Usage(place) };
         let event_id = Id::of(&[&uid.to_string(), Action::Create.name(), "0"]);
         if self.pending.contains_key(&event_id) {

@@ -236,6 +236,8 @@ impl Severity {
 pub struct Sighting<'a> {
     pub at: Time,
     pub key: &'a Key,
+    /// Whether the group may be named.
+    pub veil: Veil<'a>,
     pub client_kind: ClientKind,
     pub vendor: &'a Vendor,
     pub relation: Relation,
@@ -261,6 +263,15 @@ pub struct Sighting<'a> {
     /// The name imitates the vendor: how, and whether a server answered under it.
     pub imitation: Option<(How, bool)>,
     pub flow: FlowFacts<'a>,
+}
+
+/// How a group leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Veil<'a> {
+    /// It has too few clients to be named: `small` stands for it.
+    pub small: bool,
+    /// What stands for it in ids, which would else tell it to whoever knows the names of all groups.
+    pub mark: &'a str,
 }
 
 impl Sighting<'_> {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use case::{Cases, Counter, LEFT, Raised, Row};
 pub use event::{Event, Sensor};
-pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting};
+pub use finding::{FINDINGS, Finding, FlowFacts, Severity, Sighting, Veil};
 pub use lasting::{Cause, Lasting};
 pub use loss::{LossOptions, Losses, Measure, Measured};
 pub use outbox::{Outbox, SinkStats, audit_letters};

@@ -80,7 +80,8 @@ pub fn run(args: &Args, mut config: Config) -> Result<ExitCode, Failure> {
         if args.flows {
             return out.flush();
         }
-        let rows = usage_rows(&outcome.collector.inventory.snapshot(), &rules.load());
+        let inventory = &outcome.collector.inventory;
+        let rows = usage_rows(&inventory.snapshot(), &rules.load(), inventory.crowds());
         let seen = &outcome.collector.seen;
         let (coverage, visibility) = (seen.coverage(), seen.visibility_rows());
         let canaries = outcome.collector.canary_rows();

@@ -60,10 +60,12 @@ pub struct Client {
 }
 
 /// `[privacy]`.
-#[derive(Deserialize, Serialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Deserialize, Serialize, Clone, Debug, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     pub client: Privacy,
+    /// Groups with fewer clients are not named where clients are not shown by their address; 0: all are.
+    pub small_groups: usize,
     /// Where the key of the pseudonyms is kept; `None`: beside the store.
     pub key_file: Option<PathBuf>,
     pub never_record: NeverOptions,
@@ -81,7 +83,26 @@ pub struct NeverOptions {
     pub networks: Vec<String>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            client: Privacy::default(),
+            small_groups: 5,
+            key_file: None,
+            never_record: NeverOptions::default(),
+        }
+    }
+}
+
 impl Options {
+    /// Groups with fewer clients than these are not named.
+    pub const fn unnamed_below(&self) -> usize {
+        match self.client {
+            Privacy::Address => 0,
+            Privacy::Pseudonym | Privacy::Group => self.small_groups,
+        }
+    }
+
     /// Octets that leases and the ids in the cache can take.
     pub fn memory(&self) -> u64 {
         ech::MEMORY
@@ -214,18 +235,50 @@ impl Identity {
         lease: Option<&Lease>,
         row: Option<&LeaseRow>,
     ) -> Client {
-        let shared = kind == Some(ClientKind::Shared) || self.is_shared(address.to_canonical());
+        let (origin, kind) = self.origin(address, kind, lease, row);
+        match self.privacy {
+            Privacy::Pseudonym => Client { id: self.cached(origin), kind },
+            // Where addresses are shown, the client is the address that was seen.
+            Privacy::Address | Privacy::Group => self.client(address, kind),
+        }
+    }
+
+    /// What tells the clients of a group apart, in memory alone: the pseudonym, also where a whole group is one client.
+    pub fn member(
+        &self,
+        address: IpAddr,
+        kind: Option<ClientKind>,
+        lease: Option<&Lease>,
+        row: Option<&LeaseRow>,
+    ) -> Arc<str> {
+        self.cached(self.origin(address, kind, lease, row).0)
+    }
+
+    fn origin(
+        &self,
+        address: IpAddr,
+        kind: Option<ClientKind>,
+        lease: Option<&Lease>,
+        row: Option<&LeaseRow>,
+    ) -> (Origin, ClientKind) {
+        let address = address.to_canonical();
         let owner = row.and_then(|row| row.owner.as_ref());
-        if shared || (lease.is_none() && owner.is_none()) {
-            return self.client(address, kind.unwrap_or(ClientKind::Unknown));
+        if kind == Some(ClientKind::Shared) || self.is_shared(address) {
+            return (Origin::of(address, ClientKind::Shared), ClientKind::Shared);
+        }
+        if lease.is_none() && owner.is_none() {
+            let kind = kind.unwrap_or(ClientKind::Unknown);
+            return (Origin::of(address, kind), kind);
         }
         let machine = lease.and_then(|lease| lease.mac).map(Origin::Machine);
         let origin = owner.map(Origin::from).or(machine);
-        match origin.filter(|_| self.privacy == Privacy::Pseudonym) {
-            Some(origin) => Client { id: self.cached(origin), kind: ClientKind::Host },
-            // Where addresses are shown, the client is the address that was seen.
-            None => self.client(address, ClientKind::Host),
-        }
+        (origin.unwrap_or(Origin::Address(address)), ClientKind::Host)
+    }
+
+    /// What stands for a group in ids that leave: who knows the names of all groups must not find it.
+    pub fn mark(&self, group: &str) -> String {
+        let tag = hmac::sign(&self.key, format!("{GROUP}{group}").as_bytes());
+        key::hex(tag.as_ref().get(..MARK_OCTETS).unwrap_or_default())
     }
 
     /// What `[[vantage]]` says of an address; the longest network wins.
@@ -360,7 +413,7 @@ impl Origin {
 }
 
 /// The client that stands for everybody where `privacy.client` is `group`.
-const NOBODY: &str = "-";
+pub const NOBODY: &str = "-";
 
 /// Octets of the HMAC that an id shows: 48 bits, so that of 100,000 clients two share an id with odds of 1 in 56,000.
 const ID_OCTETS: usize = 6;
@@ -369,6 +422,10 @@ const NET64_OCTETS: usize = 8;
 
 /// What is signed before a name, so that it is longer than any address.
 const NAME: &str = "name of a lease: ";
+
+/// The same of a group, and how much of the hash stands for it.
+const GROUP: &str = "name of a group: ";
+const MARK_OCTETS: usize = 16;
 
 /// Ids kept, so that a client costs one HMAC (about 1 us) and not one for each report of a flow. A campus has fewer
 /// clients; a scan from spoofed addresses clears the cache and costs no more than that.
@@ -573,7 +630,7 @@ mod tests {
             ),
             (
                 r#"{"clients": "group"}"#,
-                "unknown field `clients`, expected one of `client`, `key_file`, `never_record`",
+                "unknown field `clients`, expected one of `client`, `small_groups`, `key_file`, `never_record`",
             ),
         ] {
             let error = serde_json::from_str::<Options>(text).unwrap_err().to_string();

@@ -8,9 +8,6 @@ use crate::signature::Verdict;
 use crate::sniff::DnsMessage;
 use crate::sniff::dns::{Section, rtype};
 
-/// The group under which such usages stand: no client is behind them.
-pub const DNS_RECORD: &str = "dns_record";
-
 /// Includes of one SPF record that are looked at: a receiver follows ten (RFC 7208 section 4.6.4).
 const MAX_INCLUDES: usize = 20;
 

@@ -27,7 +27,7 @@ use crate::flow::Duplicates;
 use crate::identity::Identity;
 use crate::identity::names::Names;
 use crate::identity::remembered::Remembered;
-use crate::policy::NeverCounter;
+use crate::policy::{NeverCounter, SMALL};
 use crate::usage::Inventory;
 
 /// What a reading gave.
@@ -77,9 +77,13 @@ pub fn collector(
     metrics.register(identity.leases.cells().clone());
     metrics.register(identity.fronts.cells().clone());
     metrics.register(identity.canaries.cells().clone());
-    let inventory = Arc::new(Inventory::new(&config.usage));
+    let few = config.privacy.unnamed_below();
+    let inventory = Arc::new(Inventory::new(&config.usage).naming(few));
     metrics.register(inventory.cells().clone());
     in_force.show(metrics);
+    if inventory.crowds().hides() {
+        metrics.usage().declare_groups([SMALL]);
+    }
     drop(in_force);
     let premises = Premises::new(&config.flow);
     metrics.register(premises.cells().clone());
@@ -196,8 +200,11 @@ fn several(
 
 /// Without a store everything raised is accepted at once.
 fn settle(collector: &mut Collector, events: &mut Vec<Event>) {
-    for raised in std::mem::take(&mut collector.raised) {
+    for mut raised in std::mem::take(&mut collector.raised) {
         collector.cases.accepted(raised.event.id);
+        if let What::Finding(report) = &mut raised.event.what {
+            report.group = raised.group;
+        }
         add(raised.event, events);
     }
 }
@@ -207,6 +214,12 @@ fn conclude(collector: &mut Collector, events: &mut Vec<Event>) {
     let clock = collector.seen.clock();
     for event in collector.cases.standing(clock) {
         add(event, events);
+    }
+    // Nothing was told before the end: the groups count that are small then.
+    for event in events {
+        if let What::Finding(report) = &mut event.what {
+            report.group = collector.inventory.crowds().shown(&report.group).into();
+        }
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Contact {
     pub deployment: Deployment,
     /// The server, by what privacy shows of it, where a client outside reaches what runs on premise inside.
     pub reached: Option<Arc<str>>,
+    /// What stands for the group in ids that leave.
+    pub mark: Arc<str>,
     pub key: usage::Key,
     pub client_kind: ClientKind,
     pub decision: Decision,

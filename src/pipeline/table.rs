@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::rules::Rules;
 use crate::export::UsageRow;
-use crate::policy::{Contact, Relation, State};
+use crate::policy::{Contact, Relation, SMALL, State};
 use crate::signature::{Deployment, Role};
 use crate::time::Time;
-use crate::usage::{Engagement, Key, PAST, Usage, counts};
+use crate::usage::{Crowds, Engagement, Key, PAST, Usage, counts};
 
 /// Rows of one vendor, tenant, role and group each: what needs a look first, bystanders' roles last, then by octets sent.
-pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
+/// Groups that `crowds` does not name are one.
+pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules, crowds: &Crowds) -> Vec<UsageRow> {
     let mut rows: BTreeMap<Place, Row> = BTreeMap::new();
     for (key, usage) in usages {
         let place = (key.vendor.clone(), key.tenant.clone(), key.role, key.group.clone());
@@ -55,8 +56,47 @@ pub fn usage_rows(usages: &[(Key, Usage)], rules: &Rules) -> Vec<UsageRow> {
             })
         })
         .collect();
+    veil(&mut rows, crowds);
     rows.sort_by_cached_key(|row| (weight(row), Reverse(row.sent), row.vendor.clone()));
     rows
+}
+
+/// Takes the names of small groups away: rows that then say the same become one.
+fn veil(rows: &mut Vec<UsageRow>, crowds: &Crowds) {
+    let mut small: BTreeMap<_, UsageRow> = BTreeMap::new();
+    rows.retain_mut(|row| {
+        if !crowds.is_small(&row.group) {
+            return true;
+        }
+        row.group = SMALL.to_owned();
+        let UsageRow { vendor, tenant, role, deployment, relation, state, .. } = row.clone();
+        let (level, place) = (depth(row), (vendor, tenant, role, deployment, relation, state));
+        match small.get_mut(&place) {
+            None => {
+                small.insert(place, row.clone());
+            }
+            Some(sum) => {
+                if level > depth(sum) {
+                    sum.engagement.clone_from(&row.engagement);
+                }
+                sum.clients += row.clients;
+                sum.flows += row.flows;
+                sum.sessions += row.sessions;
+                sum.sent += row.sent;
+                sum.received += row.received;
+                sum.active_minutes += row.active_minutes;
+                sum.first_seen = sum.first_seen.min(row.first_seen);
+                sum.last_seen = sum.last_seen.max(row.last_seen);
+            }
+        }
+        false
+    });
+    rows.extend(small.into_values());
+}
+
+fn depth(row: &UsageRow) -> usize {
+    let levels = [Engagement::Glance, Engagement::Visit, Engagement::Use];
+    levels.iter().position(|level| level.name() == row.engagement).unwrap_or_default()
 }
 
 /// Lower stands higher: unsanctioned use before unreviewed, that before what is allowed; roles that make no use at the end.

@@ -17,7 +17,7 @@ pub fn suppressed_rows(suppressed: &Suppressed, inventory: &Inventory) -> Vec<Su
                 finding: kept.finding.to_owned(),
                 vendor: contact.vendor.to_string(),
                 tenant: contact.tenant.as_deref().map(str::to_owned),
-                group: contact.group.to_string(),
+                group: inventory.crowds().shown(&contact.group).to_owned(),
                 client: contact.client.to_string(),
                 role: kept.role.name().to_owned(),
                 at: kept.at,
@@ -92,7 +92,9 @@ fn words(contact: &Contact, kept: &Kept, inventory: &Inventory) -> String {
         Reason::NotApplicable => "does not apply".into(),
         Reason::Hint => "named by an address or a JA4 alone: that raises nothing by itself".into(),
         Reason::Learning { until } => format!("learning until {}", Second(*until)),
-        Reason::Known => format!("known already in group {}", contact.group),
+        Reason::Known => {
+            format!("known already in group {}", inventory.crowds().shown(&contact.group))
+        }
         Reason::Told { at, next } => {
             format!("window: told at {}, next at {} at the earliest", Second(*at), Second(*next))
         }

@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::build::Builder;
 use super::options::GroupOptions;
 use super::pattern::Pattern;
-use super::{Group, OTHER};
+use super::{Group, OTHER, SMALL};
 use crate::identity::{Mac, Networks, parse_network};
 
 /// What is known of a client.
@@ -102,7 +102,11 @@ impl Builder<'_> {
         for group in options {
             let name: Arc<str> = group.name.get_ref().as_str().into();
             let line = self.line(&group.name.span());
-            if name.is_empty() || *name == *OTHER {
+            if *name == *SMALL {
+                let what = format!("a group cannot be called `{name}`");
+                let mend = "choose another name: it stands for all groups of few clients";
+                self.fault(&group.name.span(), what, mend);
+            } else if name.is_empty() || *name == *OTHER {
                 let what = format!("a group cannot be called `{name}`");
                 let mend = format!("choose another name: `{OTHER}` is who is in no group");
                 self.fault(&group.name.span(), what, mend);

@@ -44,6 +44,9 @@ pub use self::rule::{Exception, Rule};
 /// The group of whoever is in none that was declared.
 pub const OTHER: &str = "other";
 
+/// What stands for the name of a group with few clients, where its name would tell who they are.
+pub const SMALL: &str = "small";
+
 /// What is ours, who belongs together, and what is sanctioned. The default knows nothing: everything is `unreviewed`, and
 /// everybody is in group `other`.
 #[derive(Clone, Debug)]

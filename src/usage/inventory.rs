@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
+use super::crowd::Crowds;
 use super::ledger::{Added, Judgement, Ledger, MINUTES_A_DAY, counts};
 use super::options::Options;
-use super::{Addition, Engagement, Key, Standing, Usage};
+use super::{Addition, Engagement, Key, PAST, Standing, Usage};
 use crate::count::Cells;
+use crate::identity::NOBODY;
 use crate::signature::Role;
 use crate::time::Time;
 
@@ -34,6 +36,7 @@ pub struct Inventory {
     held: AtomicUsize,
     /// Keys of the usages that changed since they were taken, each once.
     changed: Mutex<VecDeque<Key>>,
+    crowds: Crowds,
     cells: Arc<Cells<Counter>>,
 }
 
@@ -45,8 +48,20 @@ impl Inventory {
             tenants: DashMap::new(),
             held: AtomicUsize::new(0),
             changed: Mutex::default(),
+            crowds: Crowds::default(),
             cells: Cells::new(),
         }
+    }
+
+    /// Names no group that has fewer clients than `few`.
+    pub fn naming(mut self, few: usize) -> Self {
+        self.crowds = Crowds::new(few);
+        self
+    }
+
+    /// How many clients groups have.
+    pub const fn crowds(&self) -> &Crowds {
+        &self.crowds
     }
 
     pub fn cells(&self) -> &Arc<Cells<Counter>> {
@@ -123,6 +138,11 @@ impl Inventory {
     pub fn restore(&self, saved: Vec<(Key, Usage)>) {
         for (key, usage) in saved {
             let key = self.counted_as(key);
+            if matches!(&*key.client, PAST | NOBODY) {
+                self.crowds.know(&key.group);
+            } else {
+                self.crowds.see(&key.group, &key.client, usage.last);
+            }
             let fresh = {
                 let mut dealings = self.persons.entry(Person::of(&key)).or_default();
                 dealings.agent_days.extend(usage.days.iter().filter(|d| d.agent).map(|d| d.day));

@@ -2,6 +2,7 @@
 
 mod activity;
 mod candidates;
+mod crowd;
 mod hourly;
 mod inventory;
 mod ledger;
@@ -21,6 +22,7 @@ use crate::time::Time;
 
 pub use self::activity::{Activity, Pulse};
 pub use self::candidates::{Candidate, Candidates, MEMORY as CANDIDATES_MEMORY, Ticket};
+pub use self::crowd::{Crowds, DNS_RECORD};
 pub use self::hourly::{HourCounter, HourUsage, Hours, OTHER, Over, beginning, hour_of};
 pub use self::inventory::{Counter, Inventory};
 pub use self::ledger::counts;

@@ -74,6 +74,57 @@ fn no_output_log_or_file_tells_a_client() {
 }
 
 #[test]
+fn a_group_has_its_name_from_its_fifth_client_on() {
+    let Some(wire) = Wire::new() else { return };
+    let office = Office::new("");
+    let formats = FORMATS.map(|format| sink(&office, format, &format!("{format}.out")));
+    let group = "[[group]]\nname = 'zeppelin'\nnetworks = ['198.18.0.0/28']\n";
+    let rule = "[[policy]]\ngroup = 'zeppelin'\nvendor = 'anydesk'\nstate = 'unsanctioned'\n";
+    office.configure(&format!("{group}{rule}{}", formats.concat()));
+    let sensor = office.run(&wire.near);
+    let flows = |group: &str| {
+        let series = |state| format!("{GROUP_FLOWS}{{group=\"{group}\",state=\"{state}\"}}");
+        let of = |state| sensor.metric(&series(state)).unwrap_or(-1.0);
+        of("unreviewed") + of("unsanctioned")
+    };
+    let visit = |client| {
+        wire.sender().request([198, 18, 0, client], [198, 18, 0, 80], "acme.zendesk.com");
+    };
+    assert_eq!((flows("zeppelin"), flows("small")), (0.0, 0.0), "from the start");
+    // Its client is one of them.
+    wire.sender().play("anydesk-session", 50);
+    sensor.until("it is told", |_| office.findings("json.out").len() == 1);
+    for (client, seen) in [(3, 1.0), (4, 2.0), (5, 3.0)] {
+        visit(client);
+        let before = flows("small");
+        sensor.until("it is counted", |_| before + flows("small") > 0.0 && flows("small") > seen);
+    }
+    let few = flows("small");
+    assert_eq!(flows("zeppelin"), 0.0);
+    let usage = sensor.usage("anydesk").unwrap();
+    assert_eq!((&usage["group"], &usage["state"]), (&"small".into(), &"unsanctioned".into()));
+    for place in PAGES.into_iter().chain(["/api/v1/suppressed"]) {
+        let said = sensor.get(place).1;
+        let told = said.lines().filter(|line| line.contains("zeppelin") && !line.ends_with(" 0"));
+        assert_eq!(told.collect::<Vec<_>>(), [""; 0], "{place}");
+    }
+    for format in FORMATS {
+        let text = office.text(&format!("{format}.out"));
+        assert!(text.contains("small") && !text.contains("zeppelin"), "{format}: {text}");
+    }
+    assert!(!office.text("log").contains("zeppelin"));
+
+    visit(6);
+    sensor.until("it is named", |_| flows("zeppelin") > 0.0);
+    assert_eq!(flows("small"), few, "a counter never falls, and what the few did is not told");
+    assert_eq!(sensor.usage("anydesk").unwrap()["group"], "zeppelin");
+    sensor.stop();
+    let sensor = office.run(&wire.near);
+    assert_eq!(sensor.usage("anydesk").unwrap()["group"], "zeppelin", "also after a restart");
+    sensor.stop();
+}
+
+#[test]
 fn a_client_is_revealed_by_the_key_alone_and_forgotten_for_good() {
     let Some(wire) = Wire::new() else { return };
     let office = Office::new("");
@@ -270,3 +321,5 @@ local_networks = ['198.18.0.0/24', '198.18.2.0/24', '2001:db8::2:0/112', '2001:d
 ";
 
 const PACKETS: &str = "saastap_capture_packets_total";
+
+const GROUP_FLOWS: &str = "saastap_group_flows_total";

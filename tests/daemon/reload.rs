@@ -76,7 +76,8 @@ fn a_changed_lease_file_is_taken_up_and_a_broken_one_is_not() {
         fs::rename(new, &file).unwrap();
     };
     let groups = ["it", "crew"].map(|name| format!("[[group]]\nname = '{name}'\n")).concat();
-    let table = format!("{groups}[leases]\nfiles = ['{}']\n", file.display());
+    let table =
+        format!("{groups}[leases]\nfiles = ['{}']\n[privacy]\nsmall_groups = 0\n", file.display());
     write("198.18.0.5,,,alice,it");
     office.configure(&table);
     let sensor = office.run(&wire.near);

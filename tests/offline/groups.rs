@@ -141,3 +141,49 @@ fn explain_check_and_diff_know_the_lease_file_and_say_where_it_is_wrong() {
     assert!(ran.code != Some(0) && ran.err.contains(&place), "{}", ran.err);
     assert!(ran.err.contains("\n  mend: ") && !ran.err.contains("bob"), "{}", ran.err);
 }
+
+#[test]
+fn a_group_of_few_is_named_where_clients_are_shown_by_address_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let groups = "[[group]]\nname = 'crew'\nnetworks = ['10.40.0.15/32']\n\
+                  [[group]]\nname = 'pair'\nnetworks = ['10.30.0.12/32', '10.30.0.16/32']\n\
+                  [[group]]\nname = 'support'\nnetworks = ['10.20.0.0/24']\n";
+    let config = configured(folder.path(), groups);
+    let told = |clients: &str, config: &str| {
+        let whole = read(config, OFFICE_DAY, &["--clients", clients]);
+        let of = |list: &str| -> BTreeSet<String> {
+            let rows = whole[list].as_array().unwrap().iter();
+            rows.map(|row| row["group"].as_str().unwrap().to_owned()).collect()
+        };
+        (of("usage"), of("findings"), whole)
+    };
+    let set = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
+    let (usage, findings, shown) = told("address", &config);
+    assert_eq!(usage, set(&["crew", "pair", "support", "other"]));
+    assert_eq!(findings, set(&["crew", "pair"]));
+    for clients in ["pseudonym", "group"] {
+        let (usage, findings, whole) = told(clients, &config);
+        assert_eq!(usage, set(&["small", "support", "other"]), "{clients}");
+        assert_eq!(findings, set(&["small"]), "{clients}");
+        let all = whole.to_string();
+        assert!(!all.contains("\"crew\"") && !all.contains("\"pair\""), "{clients}");
+        // Rows that say the same are one; none is lost.
+        for sum in ["flows", "sent", "received"] {
+            let total = |whole: &Value| -> u64 {
+                let rows = whole["usage"].as_array().unwrap().iter();
+                rows.map(|row| row[sum].as_u64().unwrap()).sum()
+            };
+            assert_eq!(total(&whole), total(&shown), "{clients} {sum}");
+        }
+        let rows = whole["usage"].as_array().unwrap();
+        let small = rows.iter().filter(|row| row["group"] == "small");
+        let places: Vec<String> = small
+            .map(|row| ["vendor", "tenant", "role", "state"].map(|k| row[k].to_string()).join(" "))
+            .collect();
+        assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), places.len(), "{places:?}");
+    }
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\n[privacy]\nsmall_groups = 2\n")).unwrap();
+    let (usage, ..) = told("pseudonym", &config);
+    assert_eq!(usage, set(&["small", "pair", "support", "other"]));
+}

@@ -18,7 +18,7 @@ use crate::alert::lasting::{Cause, Lasting};
 use crate::alert::reason::Reason;
 use crate::alert::session::Session;
 use crate::alert::upload::Upload;
-use crate::policy::{Relation, State};
+use crate::policy::{Relation, SMALL, State};
 use crate::signature::Role;
 use crate::time::Time;
 
@@ -75,6 +75,16 @@ impl Place {
             client: (finding.life == Life::Apart).then(|| seen.key.client.clone()),
         }
     }
+
+    /// What stands for its group in ids.
+    pub(super) fn word<'a>(&'a self, seen: &Sighting<'a>) -> &'a str {
+        if self.hides(seen) { seen.veil.mark } else { &self.group }
+    }
+
+    /// Whether it is of a group that may not be named.
+    fn hides(&self, seen: &Sighting<'_>) -> bool {
+        seen.veil.small && self.group == seen.key.group
+    }
 }
 
 impl CaseKey {
@@ -90,8 +100,9 @@ impl CaseKey {
         Self { finding: lasting.finding(), subject }
     }
 
-    /// What tells the case from all others but for the time when it was opened.
-    fn words(&self) -> Vec<&str> {
+    /// What tells the case from all others but for the time when it was opened; with what stands for its group, where that is
+    /// not its name.
+    fn words<'a>(&'a self, group: Option<&'a str>) -> Vec<&'a str> {
         let place = match &self.subject {
             Subject::Usage(place) => place,
             Subject::Vendor(vendor) => return vec![self.finding, vendor],
@@ -99,12 +110,12 @@ impl CaseKey {
         };
         let tenant = place.tenant.as_deref();
         let marker = if tenant.is_some() { "tenant" } else { "" };
-        vec![self.finding, &place.group, &place.vendor, marker, tenant.unwrap_or("")]
+        vec![self.finding, group.unwrap_or(&place.group), &place.vendor, marker, tenant.unwrap_or("")]
     }
 
     fn row_key(&self) -> String {
         let Subject::Usage(place) = &self.subject else {
-            let words = serde_json::to_string(&self.words()).unwrap_or_default();
+            let words = serde_json::to_string(&self.words(None)).unwrap_or_default();
             return format!("{CASE}{words}");
         };
         let words = (self.finding, &*place.group, &*place.vendor, place.tenant.as_deref());
@@ -141,21 +152,31 @@ pub(super) struct Case {
     graver: bool,
     told_graver: bool,
     pub(super) acknowledged: Option<Acknowledged>,
+    /// Its group had too few clients to be named when it was opened. So it stays: what is one case in a SIEM, or one alert in
+    /// Alertmanager, does not change its name.
+    small: bool,
 }
 
 impl Case {
     pub(super) fn open(key: &CaseKey, threshold: &'static str, seen: &Sighting<'_>) -> Self {
-        Self::new(key, seen.at, Last::of(threshold, seen))
+        let Subject::Usage(place) = &key.subject else {
+            return Self::new(key, None, seen.at, Last::of(threshold, seen));
+        };
+        let mut case =
+            Self::new(key, Some(place.word(seen)), seen.at, Last::of(threshold, seen));
+        case.small = place.hides(seen);
+        case
     }
 
     /// The case of what is no contact.
     pub(super) fn lasting(key: &CaseKey, lasting: &Lasting, at: Time) -> Self {
-        Self::new(key, at, Last::Lasting(lasting.clone()))
+        Self::new(key, None, at, Last::Lasting(lasting.clone()))
     }
 
-    fn new(key: &CaseKey, at: Time, last: Last) -> Self {
+    /// `group` stands for the group in its id.
+    fn new(key: &CaseKey, group: Option<&str>, at: Time, last: Last) -> Self {
         let opened = at.nanos().to_string();
-        let mut words = key.words();
+        let mut words = key.words(group);
         words.push(&opened);
         if let Subject::Usage(place) = &key.subject {
             words.extend(place.server.as_deref());
@@ -180,6 +201,7 @@ impl Case {
             graver: false,
             told_graver: false,
             acknowledged: None,
+            small: false,
         }
     }
 
@@ -215,6 +237,7 @@ impl Case {
             graver: false,
             told_graver: false,
             acknowledged: None,
+            small: kept.small,
         };
         Some((key, case))
     }
@@ -316,7 +339,12 @@ impl Case {
         self.told_evidence = self.evidence.len();
         self.told_graver = self.graver;
         self.pending = Some(event.id);
-        Some(Raised { event, row: Row { key: key.row_key(), value } })
+        let row = Row { key: key.row_key(), value };
+        let group = match &key.subject {
+            Subject::Usage(place) => place.group.clone(),
+            Subject::Vendor(_) | Subject::Cause(_) => Arc::default(),
+        };
+        Some(Raised { event, group, row })
     }
 
     /// What an event about it says now.
@@ -363,7 +391,7 @@ impl Case {
             server: place.server.clone(),
             role: last.role,
             relation: last.relation,
-            group: place.group.clone(),
+            group: if self.small { SMALL.into() } else { place.group.clone() },
             state: last.state,
             rule: last.rule,
             scope: None,
@@ -400,6 +428,7 @@ impl Case {
         let kept = Kept {
             finding: key.finding.into(),
             group: place.map(|p| p.group.clone()).unwrap_or_default(),
+            small: self.small,
             tenant: place.and_then(|p| p.tenant.clone()),
             server: place.and_then(|p| p.server.clone()),
             client: place.and_then(|p| p.client.clone()),
@@ -503,6 +532,8 @@ struct Kept {
     finding: String,
     /// Empty where the case is of no group.
     group: Arc<str>,
+    #[serde(default)]
+    small: bool,
     tenant: Option<Arc<str>>,
     #[serde(default)]
     server: Option<Arc<str>>,

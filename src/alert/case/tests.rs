@@ -275,6 +275,58 @@ fn an_upload_is_a_case_of_its_client_with_its_numbers() {
 }
 
 #[test]
+fn a_small_group_is_named_nowhere_and_its_case_keeps_its_name() {
+    let mut bench = Bench::new(Options::default());
+    let mut sample = anydesk();
+    sample.small = true;
+    let create = bench.see(&sample);
+    bench.accept(&create);
+    let guessed = |raised: &Raised| {
+        let opened = report(raised).opened.nanos().to_string();
+        let words = ["unsanctioned_use", "support", "anydesk", "", "", &opened];
+        Id::of(&words) == report(raised).finding.uid
+    };
+    assert_eq!((&*report(&create[0]).group, &*create[0].group), ("small", "support"));
+    assert!(!guessed(&create[0]), "its id tells the group to whoever knows all names");
+    // It has grown: what is told of this case has one name, and the next has the group's.
+    sample.small = false;
+    sample.at = sample.at.plus(HOUR);
+    assert!(bench.see(&sample).is_empty());
+    let update = bench.tick(sample.at.plus(HOUR * 24));
+    assert_eq!(&*report(&update[0]).group, "small");
+    bench.accept(&update);
+    let rows: Vec<(String, String)> = update
+        .iter()
+        .map(|raised| (raised.row.key.clone(), raised.row.value.clone().unwrap()))
+        .collect();
+    let mut after = Bench::new(Options::default());
+    assert!(after.cases.restore(&rows).is_empty());
+    assert_eq!(after.cases.open(sample.at).len(), 1);
+    let close = after.tick(sample.at.plus(HOUR * 50));
+    assert_eq!(report(&close[0]).finding.action, Action::Close);
+    assert_eq!(&*report(&close[0]).group, "small", "also after a restart");
+    after.accept(&close);
+    sample.at = sample.at.plus(HOUR * 60);
+    let named = after.see(&sample);
+    assert_eq!(&*report(&named[0]).group, "support");
+    assert!(guessed(&named[0]), "what is asked of the id above");
+}
+
+#[test]
+fn what_was_told_once_of_a_small_group_is_not_told_again_when_it_has_grown() {
+    let mut bench = Bench::new(Options::default());
+    let mut sample = Sample::new("zendesk", "helpdesk").state(State::Tolerated);
+    sample.decision.expired = exception("2026-11-01");
+    sample.small = true;
+    let raised = bench.see(&sample);
+    let told: Vec<_> = raised.iter().map(|r| (report(r).finding.id, &*report(r).group)).collect();
+    assert_eq!(told, [("exception_expired", "small")]);
+    bench.accept(&raised);
+    sample.small = false;
+    assert!(bench.see(&sample).is_empty());
+}
+
+#[test]
 fn first_seen_is_silent_while_learning_and_said_once_after() {
     let mut bench = Bench::new(Options::default());
     let mut known = Sample::new("gorgias", "helpdesk");
@@ -362,11 +414,6 @@ fn a_replay_gives_the_same_ids() {
 fn the_end_of_an_exception_is_told_once_for_ever() {
     let mut bench = Bench::new(Options::default());
     let mut sample = Sample::new("gorgias", "helpdesk").state(State::Tolerated);
-    let exception = |expires: &str| {
-        let (owner, reason) = ("marketing".to_owned(), "migration".to_owned());
-        let ends = Time::from_secs(1_793_577_600);
-        Some(Arc::new(Exception { owner, reason, expires: expires.to_owned(), ends }))
-    };
     sample.decision.expired = exception("2026-11-01");
     let first = bench.see(&sample);
     assert_eq!(told(&first), [(EXCEPTION_EXPIRED, Action::Create)]);
@@ -386,4 +433,10 @@ fn the_end_of_an_exception_is_told_once_for_ever() {
     assert!(later.see(&sample).is_empty(), "told before the restart");
     sample.decision.expired = exception("2026-12-01");
     assert_eq!(later.see(&sample).len(), 1, "another exception");
+}
+
+fn exception(expires: &str) -> Option<Arc<Exception>> {
+    let (owner, reason) = ("marketing".to_owned(), "migration".to_owned());
+    let ends = Time::from_secs(1_793_577_600);
+    Some(Arc::new(Exception { owner, reason, expires: expires.to_owned(), ends }))
 }

@@ -24,6 +24,7 @@ pub(crate) struct Sample {
     pub session: Option<Session>,
     pub added: (u64, u64),
     pub upload: Option<Upload>,
+    pub small: bool,
 }
 
 impl Sample {
@@ -61,6 +62,7 @@ impl Sample {
             session: None,
             added: (0, 0),
             upload: None,
+            small: false,
         }
     }
 
@@ -93,6 +95,7 @@ impl Sample {
             at: self.at,
             reached: self.reached.as_ref(),
             key: &self.key,
+            veil: Veil { small: self.small, mark: "marked" },
             client_kind: self.client_kind,
             vendor: &self.vendor,
             relation: self.relation,

@@ -17,6 +17,7 @@ use crate::identity::{Privacy, random_key};
 use crate::pipeline::{
     InForce, Rules, collector, kept_usages, read_files, usage_rows, write_ascii,
 };
+use crate::usage::Crowds;
 
 #[derive(clap::Args, Debug, Clone)]
 pub struct Args {
@@ -88,13 +89,19 @@ impl Judged {
 
 fn of_captures(mut config: Config, files: &[PathBuf]) -> Result<Judged, Failure> {
     config.privacy.client = Privacy::Pseudonym;
+    // What is compared is told to whoever has both policies.
+    config.privacy.small_groups = 0;
     let rules = Arc::new(InForce::new(Rules::load(&config)?));
     let metrics = Metrics::new(&config.metrics).map_err(io::Error::other)?;
     let key = random_key().map_err(io::Error::other)?;
     let collector = collector(&config, rules.clone(), &metrics, key, false)?;
     let outcome = read_files(files, &config, collector, &mut |_, _| {})?;
     let mut judged = Judged::default();
-    judged.add(&usage_rows(&outcome.collector.inventory.snapshot(), &rules.load()));
+    judged.add(&usage_rows(
+        &outcome.collector.inventory.snapshot(),
+        &rules.load(),
+        &Crowds::default(),
+    ));
     for event in &outcome.events {
         let What::Finding(report) = &event.what else { continue };
         let Some(usage) = report.usage() else { continue };
@@ -113,7 +120,7 @@ fn of_state(config: &Config) -> Result<Judged, Failure> {
     }
     let usages = kept_usages(&database).map_err(io::Error::other)?;
     let mut judged = Judged::default();
-    judged.add(&usage_rows(&usages, &rules));
+    judged.add(&usage_rows(&usages, &rules, &Crowds::default()));
     Ok(judged)
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Collector;
-use crate::alert::{FlowFacts, Sighting};
+use crate::alert::{FlowFacts, Sighting, Veil};
 use crate::decode::Endpoint;
 use crate::export::usage as exported;
 use crate::flow::{Delta, Ends};
@@ -11,7 +11,7 @@ use crate::identity::{ClientKind, Owner, Privacy, community_id};
 use crate::pipeline::judge::Judged;
 use crate::pipeline::name::Name;
 use crate::pipeline::record::{Contact, Record};
-use crate::policy;
+use crate::policy::{self, SMALL};
 use crate::signature::Deployment;
 use crate::time::Time;
 use crate::usage::{Activity, Addition, Key};
@@ -45,6 +45,13 @@ impl Collector {
             at,
         });
         let client = self.identity.machine(address, group.kind, lease, row);
+        let crowds = self.inventory.crowds();
+        let mark = if crowds.hides() {
+            crowds.see(&group.name, &self.identity.member(address, group.kind, lease, row), at);
+            self.identity.mark(&group.name).into()
+        } else {
+            group.name.clone()
+        };
         let key = Key {
             group: group.name.clone(),
             client: client.id,
@@ -57,6 +64,7 @@ impl Collector {
             relation,
             deployment,
             reached,
+            mark,
             key,
             client_kind: client.kind,
             decision,
@@ -112,10 +120,11 @@ impl Collector {
         if let Some(hours) = &mut self.hours {
             hours.add(self.inventory.counted_as(contact.key.clone()), &addition, &standing);
         }
+        let shown = self.inventory.crowds().shown(&contact.key.group);
         self.metrics.add(&exported::Addition {
             vendor: &contact.key.vendor,
             role: contact.key.role.name(),
-            group: &contact.key.group,
+            group: shown,
             state: contact.decision.state.name(),
             deployment: contact.deployment.name(),
             client: &contact.key.client,
@@ -131,6 +140,7 @@ impl Collector {
         let sighting = Sighting {
             at,
             key: &contact.key,
+            veil: Veil { small: *shown == *SMALL, mark: &contact.mark },
             client_kind: contact.client_kind,
             vendor: &verdict.vendor,
             relation: contact.relation,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Collector;
-use crate::alert::{FlowFacts, Sighting};
+use crate::alert::{FlowFacts, Sighting, Veil};
 use crate::decode::Endpoint;
 use crate::flow::Ends;
 use crate::identity::Privacy;
@@ -139,6 +139,8 @@ impl Collector {
         let sighting = Sighting {
             at,
             key: &contact.key,
+            // A case of the name, and of no group.
+            veil: Veil { small: false, mark: &contact.mark },
             client_kind: contact.client_kind,
             vendor: &contact.verdict.vendor,
             relation: contact.relation,

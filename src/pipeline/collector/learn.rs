@@ -4,12 +4,12 @@ use super::Collector;
 use crate::flow::Ends;
 use crate::identity::{ClientKind, Ech, VantageKind};
 use crate::pipeline::claim;
-use crate::pipeline::domain_records::{DNS_RECORD, vendors_of_own};
+use crate::pipeline::domain_records::vendors_of_own;
 use crate::pipeline::record::Record;
 use crate::signature::Role;
 use crate::sniff::{ClientHello, DnsMessage, EchOffer, Evidence};
 use crate::time::Time;
-use crate::usage::{Addition, Key};
+use crate::usage::{Addition, DNS_RECORD, Key};
 
 impl Collector {
     pub(super) fn learn(&mut self, record: &mut Record, ends: Ends, evidence: Evidence, at: Time) {

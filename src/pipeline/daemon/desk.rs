@@ -234,7 +234,7 @@ impl Face for Desk {
     }
 
     fn usage_rows(&self) -> Vec<UsageRow> {
-        usage_rows(&self.inventory.snapshot(), &self.in_force.load())
+        usage_rows(&self.inventory.snapshot(), &self.in_force.load(), self.inventory.crowds())
     }
 
     fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRow>, String> {

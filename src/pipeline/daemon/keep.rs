@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::alert::Event;
+use crate::alert::Raised;
 use crate::alert::event::What;
 use crate::identity::names;
 use crate::signature::Role;
@@ -21,11 +21,11 @@ pub fn retired(rows: &[(Key, Option<Usage>)]) -> Vec<(UsageKey, Option<String>)>
 }
 
 /// The usage that an event rests on; committed with it.
-pub fn usage_of(event: &Event, inventory: &Inventory) -> Vec<(UsageKey, Option<String>)> {
-    let What::Finding(report) = &event.what else { return Vec::new() };
+pub fn usage_of(raised: &Raised, inventory: &Inventory) -> Vec<(UsageKey, Option<String>)> {
+    let What::Finding(report) = &raised.event.what else { return Vec::new() };
     let Some(usage) = report.usage() else { return Vec::new() };
     let key = inventory.counted_as(Key {
-        group: usage.group.clone(),
+        group: raised.group.clone(),
         client: usage.client.id.clone(),
         vendor: usage.vendor.id.clone(),
         tenant: usage.tenant.clone(),

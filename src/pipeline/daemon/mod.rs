@@ -250,7 +250,7 @@ impl Daemon {
         let collector = &mut self.collector;
         let taken = self.feed.take(BATCH, |worker, update| collector.take(worker, update));
         for raised in std::mem::take(&mut self.collector.raised) {
-            let usages = keep::usage_of(&raised.event, &self.collector.inventory);
+            let usages = keep::usage_of(&raised, &self.collector.inventory);
             if self.outbox.submit(&raised, usages) {
                 self.desk.raised(&raised.event);
             } else {
@@ -324,6 +324,7 @@ impl Daemon {
             [self.retention.client_days, self.retention.sum_days, self.retention.alert_days]
                 .map(before);
         let retired = self.collector.inventory.retire(clients, sums);
+        self.collector.inventory.crowds().expire(clients);
         self.outbox.keep(Vec::new(), keep::retired(&retired));
         self.writer.retire(store::Retention {
             clients: clients.to_string(),
