@@ -7,6 +7,7 @@
 mod acks;
 mod alerts;
 mod demo;
+mod dictionary;
 #[path = "../doses/mod.rs"]
 mod doses;
 mod hours;

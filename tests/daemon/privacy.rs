@@ -10,6 +10,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
+use saastap::identity::{KEY_OCTETS, load_key};
+
+use super::dictionary;
 use super::sensor::{Office, POLICY};
 use super::wire::{Wire, recorded};
 
@@ -20,7 +23,10 @@ fn no_output_log_or_file_tells_a_client() {
     let sinks = FORMATS.map(|format| sink(&office, format, &format!("{format}.out")));
     // What cannot be written waits in the store.
     let dead = sink(&office, "json", "none/dead.out");
-    office.configure(&format!("{POLICY}\n{OFFICE}\n{}{dead}", sinks.concat()));
+    let leases = office.path("leases.csv");
+    fs::write(&leases, format!("address,from,to,identity\n198.18.0.9,,,{PERSON}\n")).unwrap();
+    let leases = format!("[leases]\nfiles = ['{}']\n", leases.display());
+    office.configure(&format!("{POLICY}\n{OFFICE}\n{leases}{}{dead}", sinks.concat()));
     let sensor =
         office.start(office.program(&["--log-level", "trace", "run", "--interface", &wire.near]));
     sensor.until("it is ready", |s| s.get("/-/ready").0 == 200);
@@ -51,7 +57,12 @@ fn no_output_log_or_file_tells_a_client() {
     }
     assert!(rows.iter().any(|(_, row)| row.contains("lease/")), "no lease in the store");
     said.extend(rows.into_iter().map(|(table, row)| (table, row.into_bytes())));
-    let said = said.into_iter().filter(|(place, _)| !OWN_WORDS.contains(&&**place));
+    let known = load_key(&office.path("state/pseudonym.key")).unwrap();
+    said.retain(|(place, _)| !OWN_WORDS.contains(&&**place));
+    let by_key = dictionary::recovered(&said, &[&known]);
+    assert!(by_key.len() > 3, "the key tells clients: {by_key:?}");
+    let without = dictionary::recovered(&said, &[&[], &[0; KEY_OCTETS], b"saastap"]);
+    assert_eq!(without, BTreeSet::new(), "recovered without the key");
 
     let secrets = secrets();
     assert!(secrets.len() > 100, "{} are too few: {secrets:?}", secrets.len());
@@ -179,7 +190,7 @@ fn a_client_is_revealed_by_the_key_alone_and_forgotten_for_good() {
 /// programs write it.
 fn secrets() -> Vec<Vec<u8>> {
     let mut texts: BTreeSet<String> =
-        ["desk-7", "desk-17", "desk-18", "203.0.113.5", "198.18.0.7", "198.18.0.9"]
+        ["desk-7", "desk-17", "desk-18", "203.0.113.5", "198.18.0.7", "198.18.0.9", PERSON]
             .map(Into::into)
             .into();
     let mut octets = BTreeSet::from([vec![0x3c, 0x22, 0xfb, 1, 2, 3]]);
@@ -297,8 +308,11 @@ const PAGES: [&str; 6] = [
     "/api/v1/visibility",
 ];
 
-/// What people wrote, and the names of SQLite's own.
-const OWN_WORDS: [&str; 1] = ["saastap.toml"];
+/// What people wrote, and the key.
+const OWN_WORDS: [&str; 3] = ["saastap.toml", "leases.csv", "state/pseudonym.key"];
+
+/// Whom the lease file names.
+const PERSON: &str = "alice.doe";
 
 /// IPv4 and IPv6, addresses given by DHCP, vendors that are told and some that are not.
 const CAPTURES: [&str; 8] = [
