@@ -73,8 +73,13 @@ fn a_row_of_the_lease_file_counts_at_the_time_of_the_packets() {
     let leases = folder.path().join("leases.csv");
     let office = "[[group]]\nname = 'office'\nnetworks = ['10.40.0.0/24']\nmacs = ['3c:22:fb']\n\
                   [[group]]\nname = 'it'\n[[group]]\nname = 'vpn'\n";
-    let config =
-        configured(folder.path(), &format!("{office}[leases]\nfiles = ['{}']\n", leases.display()));
+    let config = configured(
+        folder.path(),
+        &format!(
+            "{office}[leases]\nfiles = ['{}']\n[privacy]\nsmall_groups = 0\n",
+            leases.display()
+        ),
+    );
     let head = "address,from,to,identity,group\n";
     for (rows, group) in [
         ("10.40.0.15,2026-03-02T14:00:00Z,2026-03-02T15:00:00Z,alice,it\n", "it"),
