@@ -275,10 +275,9 @@ impl Identity {
         (origin.unwrap_or(Origin::Address(address)), ClientKind::Host)
     }
 
-    /// What stands for a group in ids that leave: who knows the names of all groups must not find it.
-    pub fn mark(&self, group: &str) -> String {
-        let tag = hmac::sign(&self.key, format!("{GROUP}{group}").as_bytes());
-        key::hex(tag.as_ref().get(..MARK_OCTETS).unwrap_or_default())
+    /// Makes what stands for groups in ids that leave.
+    pub fn marker(&self) -> Marker {
+        Marker(self.key.clone())
     }
 
     /// What `[[vantage]]` says of an address; the longest network wins.
@@ -379,6 +378,18 @@ impl Identity {
         };
         let shown = tag.as_ref().split_at_checked(ID_OCTETS).map_or(&[][..], |(shown, _)| shown);
         format!("c-{}", key::hex(shown))
+    }
+}
+
+/// Hides names of groups under the key of the pseudonyms.
+#[derive(Clone)]
+pub struct Marker(hmac::Key);
+
+impl Marker {
+    /// What stands for a group: who knows the names of all groups does not find it.
+    pub fn mark(&self, group: &str) -> String {
+        let tag = hmac::sign(&self.0, format!("{GROUP}{group}").as_bytes());
+        key::hex(tag.as_ref().get(..MARK_OCTETS).unwrap_or_default())
     }
 }
 

@@ -78,7 +78,7 @@ pub fn collector(
     metrics.register(identity.fronts.cells().clone());
     metrics.register(identity.canaries.cells().clone());
     let few = config.privacy.unnamed_below();
-    let inventory = Arc::new(Inventory::new(&config.usage).naming(few));
+    let inventory = Arc::new(Inventory::new(&config.usage).naming(few, identity.marker()));
     metrics.register(inventory.cells().clone());
     in_force.show(metrics);
     if inventory.crowds().hides() {
@@ -202,8 +202,10 @@ fn several(
 fn settle(collector: &mut Collector, events: &mut Vec<Event>) {
     for mut raised in std::mem::take(&mut collector.raised) {
         collector.cases.accepted(raised.event.id);
-        if let What::Finding(report) = &mut raised.event.what {
-            report.group = raised.group;
+        if let What::Finding(report) = &mut raised.event.what
+            && let Some(usage) = report.usage_mut()
+        {
+            usage.group = raised.group;
         }
         add(raised.event, events);
     }
@@ -217,8 +219,10 @@ fn conclude(collector: &mut Collector, events: &mut Vec<Event>) {
     }
     // Nothing was told before the end: the groups count that are small then.
     for event in events {
-        if let What::Finding(report) = &mut event.what {
-            report.group = collector.inventory.crowds().shown(&report.group).into();
+        if let What::Finding(report) = &mut event.what
+            && let Some(usage) = report.usage_mut()
+        {
+            usage.group = collector.inventory.crowds().shown(&usage.group).into();
         }
     }
 }

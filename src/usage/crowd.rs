@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::identity::Marker;
 use crate::policy::{self, SMALL};
 use crate::time::Time;
 
@@ -11,10 +12,11 @@ use crate::time::Time;
 pub const DNS_RECORD: &str = "dns_record";
 
 /// The latest clients of each group. The default names every group.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Crowds {
     /// A group with fewer clients than these is not named; 0: every group is.
     few: usize,
+    marker: Option<Marker>,
     groups: Mutex<HashMap<Arc<str>, Vec<Member>>>,
 }
 
@@ -26,8 +28,9 @@ struct Member {
 }
 
 impl Crowds {
-    pub fn new(few: usize) -> Self {
-        Self { few, groups: Mutex::default() }
+    /// `marker` makes what stands for a group in ids that leave.
+    pub fn new(few: usize, marker: Option<Marker>) -> Self {
+        Self { few, marker, groups: Mutex::default() }
     }
 
     /// Whether there are groups that it does not name.
@@ -83,6 +86,14 @@ impl Crowds {
         if self.is_small(group) { SMALL } else { group }
     }
 
+    /// What stands for a group in ids that leave, which would else tell it to whoever knows the names of all.
+    pub fn mark(&self, group: &Arc<str>) -> Arc<str> {
+        match self.marker.as_ref().filter(|_| self.hides()) {
+            Some(marker) => marker.mark(group).into(),
+            None => group.clone(),
+        }
+    }
+
     fn groups(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Member>>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_group_has_its_name_from_the_client_that_fills_it_on() {
-        let crowds = Crowds::new(5);
+        let crowds = Crowds::new(5, None);
         let it: Arc<str> = "it".into();
         for (n, client) in ["a", "b", "b", "c", "d", "a"].into_iter().enumerate() {
             crowds.see(&it, client, at(n as u64));
@@ -127,7 +138,7 @@ mod tests {
 
     #[test]
     fn who_is_gone_no_longer_counts_and_the_latest_are_known() {
-        let crowds = Crowds::new(3);
+        let crowds = Crowds::new(3, None);
         let it: Arc<str> = "it".into();
         for (n, client) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
             crowds.see(&it, client, at(n as u64));

@@ -12,7 +12,7 @@ use super::ledger::{Added, Judgement, Ledger, MINUTES_A_DAY, counts};
 use super::options::Options;
 use super::{Addition, Engagement, Key, PAST, Standing, Usage};
 use crate::count::Cells;
-use crate::identity::NOBODY;
+use crate::identity::{Marker, NOBODY};
 use crate::signature::Role;
 use crate::time::Time;
 
@@ -54,8 +54,8 @@ impl Inventory {
     }
 
     /// Names no group that has fewer clients than `few`.
-    pub fn naming(mut self, few: usize) -> Self {
-        self.crowds = Crowds::new(few);
+    pub fn naming(mut self, few: usize, marker: Marker) -> Self {
+        self.crowds = Crowds::new(few, Some(marker));
         self
     }
 

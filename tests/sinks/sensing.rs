@@ -8,7 +8,7 @@ use saastap::alert::event::{ClientName, VendorName};
 use saastap::alert::sink::{Configured, Table};
 use saastap::alert::summary::Sums;
 use saastap::alert::{
-    Cases, FlowFacts, Lasting, Options, Outbox, Raised, Sensor, Sighting, SinkStats, Summary,
+    Cases, FlowFacts, Lasting, Options, Outbox, Raised, Sensor, Sighting, SinkStats, Summary, Veil,
 };
 use saastap::count::Cells;
 use saastap::identity::ClientKind;
@@ -204,6 +204,7 @@ fn see(cases: &mut Cases, n: u32, raised: &mut Vec<Raised>) {
     let sighting = Sighting {
         at,
         key: &key,
+        veil: Veil { small: false, mark: "" },
         client_kind: ClientKind::Host,
         vendor: &vendor,
         relation: Relation::Unknown,

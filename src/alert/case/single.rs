@@ -110,7 +110,13 @@ impl CaseKey {
         };
         let tenant = place.tenant.as_deref();
         let marker = if tenant.is_some() { "tenant" } else { "" };
-        vec![self.finding, group.unwrap_or(&place.group), &place.vendor, marker, tenant.unwrap_or("")]
+        vec![
+            self.finding,
+            group.unwrap_or(&place.group),
+            &place.vendor,
+            marker,
+            tenant.unwrap_or(""),
+        ]
     }
 
     fn row_key(&self) -> String {
@@ -162,8 +168,7 @@ impl Case {
         let Subject::Usage(place) = &key.subject else {
             return Self::new(key, None, seen.at, Last::of(threshold, seen));
         };
-        let mut case =
-            Self::new(key, Some(place.word(seen)), seen.at, Last::of(threshold, seen));
+        let mut case = Self::new(key, Some(place.word(seen)), seen.at, Last::of(threshold, seen));
         case.small = place.hides(seen);
         case
     }

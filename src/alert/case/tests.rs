@@ -286,14 +286,14 @@ fn a_small_group_is_named_nowhere_and_its_case_keeps_its_name() {
         let words = ["unsanctioned_use", "support", "anydesk", "", "", &opened];
         Id::of(&words) == report(raised).finding.uid
     };
-    assert_eq!((&*report(&create[0]).group, &*create[0].group), ("small", "support"));
+    assert_eq!((&*usage(&create[0]).group, &*create[0].group), ("small", "support"));
     assert!(!guessed(&create[0]), "its id tells the group to whoever knows all names");
     // It has grown: what is told of this case has one name, and the next has the group's.
     sample.small = false;
     sample.at = sample.at.plus(HOUR);
     assert!(bench.see(&sample).is_empty());
     let update = bench.tick(sample.at.plus(HOUR * 24));
-    assert_eq!(&*report(&update[0]).group, "small");
+    assert_eq!(&*usage(&update[0]).group, "small");
     bench.accept(&update);
     let rows: Vec<(String, String)> = update
         .iter()
@@ -304,11 +304,11 @@ fn a_small_group_is_named_nowhere_and_its_case_keeps_its_name() {
     assert_eq!(after.cases.open(sample.at).len(), 1);
     let close = after.tick(sample.at.plus(HOUR * 50));
     assert_eq!(report(&close[0]).finding.action, Action::Close);
-    assert_eq!(&*report(&close[0]).group, "small", "also after a restart");
+    assert_eq!(&*usage(&close[0]).group, "small", "also after a restart");
     after.accept(&close);
     sample.at = sample.at.plus(HOUR * 60);
     let named = after.see(&sample);
-    assert_eq!(&*report(&named[0]).group, "support");
+    assert_eq!(&*usage(&named[0]).group, "support");
     assert!(guessed(&named[0]), "what is asked of the id above");
 }
 
@@ -319,7 +319,7 @@ fn what_was_told_once_of_a_small_group_is_not_told_again_when_it_has_grown() {
     sample.decision.expired = exception("2026-11-01");
     sample.small = true;
     let raised = bench.see(&sample);
-    let told: Vec<_> = raised.iter().map(|r| (report(r).finding.id, &*report(r).group)).collect();
+    let told: Vec<_> = raised.iter().map(|r| (report(r).finding.id, &*usage(r).group)).collect();
     assert_eq!(told, [("exception_expired", "small")]);
     bench.accept(&raised);
     sample.small = false;

@@ -46,12 +46,10 @@ impl Collector {
         });
         let client = self.identity.machine(address, group.kind, lease, row);
         let crowds = self.inventory.crowds();
-        let mark = if crowds.hides() {
+        if crowds.hides() {
             crowds.see(&group.name, &self.identity.member(address, group.kind, lease, row), at);
-            self.identity.mark(&group.name).into()
-        } else {
-            group.name.clone()
-        };
+        }
+        let mark = crowds.mark(&group.name);
         let key = Key {
             group: group.name.clone(),
             client: client.id,

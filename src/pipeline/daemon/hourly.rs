@@ -2,16 +2,17 @@
 //! one transaction for each row.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::keep::{from_row, row_key};
 use crate::alert::event::{ClientName, VendorName};
 use crate::alert::summary::Sums;
 use crate::alert::{Cases, Event, Outbox, Summary};
 use crate::pipeline::rules::Rules;
-use crate::policy::{Contact, Relation, State};
+use crate::policy::{Contact, Relation, SMALL, State};
 use crate::store::{self, Batch, Rollup, RollupSum, Store};
 use crate::time::Time;
-use crate::usage::{HourCounter, HourUsage, Hours, Key, Over};
+use crate::usage::{HourCounter, HourUsage, Hours, Inventory, Key, Over};
 
 /// One batch is under way at a time: a row that is told must not be saved again by one that was tried before.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub struct Hourly {
     /// Rows that had changed when a save began, and are still to be saved: those that change meanwhile wait for the next, or a busy
     /// network would be saved all the time.
     unsaved: usize,
+    /// Knows which groups may be named; without it all may.
+    inventory: Option<Arc<Inventory>>,
 }
 
 struct Flight {
@@ -28,6 +31,10 @@ struct Flight {
 }
 
 impl Hourly {
+    pub const fn new(inventory: Arc<Inventory>) -> Self {
+        Self { flight: None, unsaved: 0, inventory: Some(inventory) }
+    }
+
     /// Tells what is over at `now`, as much as the store takes; where nothing is, goes on to save what changed, which `save` begins.
     pub fn step(
         &mut self,
@@ -84,8 +91,15 @@ impl Hourly {
         let over = hours.take_over(AT_ONCE);
         let (batch, events) = if !over.is_empty() {
             let wanted = if outbox.wants_usage() { over.as_slice() } else { &[] };
-            let event =
-                |over: &Over| summary(over, rules).event(cases.sensor(), over.hour, &over.key);
+            let crowds = self.inventory.as_ref().map(|inventory| inventory.crowds());
+            let event = |over: &Over| {
+                let (mut summary, mut key) = (summary(over, rules), over.key.clone());
+                if let Some(crowds) = crowds.filter(|crowds| crowds.is_small(&key.group)) {
+                    summary.group = SMALL.into();
+                    key.group = crowds.mark(&key.group);
+                }
+                summary.event(cases.sensor(), over.hour, &key)
+            };
             let events: Vec<Event> = wanted.iter().map(event).collect();
             let hours = over.iter().map(|over| (over.hour, row_key(&over.key), None)).collect();
             (Batch { hours, rollups: rollups(&over), ..Batch::default() }, events)
@@ -179,7 +193,7 @@ fn rollups(over: &[Over]) -> Vec<Rollup> {
     }
     let rollup = |((hour, group, vendor, tenant, role, deployment), sum): (_, RollupSum)| {
         let (tenant, role): (&Option<_>, crate::signature::Role) = (tenant, role);
-        let text = |text: &std::sync::Arc<str>| text.to_string();
+        let text = |text: &Arc<str>| text.to_string();
         Rollup {
             hour,
             group: text(group),
@@ -202,7 +216,6 @@ const SAVED_AT_ONCE: usize = 5_000;
 mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -210,7 +223,7 @@ mod tests {
     use crate::alert::{self, Sensor};
     use crate::config::Config;
     use crate::count::Cells;
-    use crate::identity::ClientKind;
+    use crate::identity::{self, ClientKind, Identity};
     use crate::signature::{Deployment, Role};
     use crate::usage::{Addition, Engagement, Options, Standing, beginning};
 
@@ -388,6 +401,33 @@ mod tests {
         bench.step(6, false);
         bench.close();
         assert_eq!(Store::read_only(&folder.join("a.db")).unwrap().hours().unwrap().len(), CLIENTS);
+    }
+
+    #[test]
+    fn a_small_group_is_named_neither_in_a_summary_nor_by_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = Identity::new(&identity::Options::default(), &[], [7; 32]).unwrap().marker();
+        let inventory = Arc::new(Inventory::new(&Options::default()).naming(2, marker));
+        let group = Arc::from("support");
+        let mut ids = Vec::new();
+        for (sink, client, named) in [("few", 1, false), ("enough", 2, true)] {
+            let folder = folder.path().join(sink);
+            std::fs::create_dir(&folder).unwrap();
+            inventory.crowds().see(&group, &format!("c-000{client}"), beginning(HOUR));
+            let mut bench = Bench::new(&folder);
+            bench.hourly = Hourly::new(inventory.clone());
+            bench.add(1, 5);
+            bench.finish(62);
+            bench.close();
+            let store = Store::read_only(&folder.join("a.db")).unwrap();
+            let [letter] = &store.fetch("a", 0, 9).unwrap()[..] else { panic!() };
+            let told = String::from_utf8_lossy(&letter.payload).into_owned();
+            assert_eq!(told.contains("support"), named, "{told}");
+            assert_eq!(told.contains("small"), !named, "{told}");
+            ids.push(letter.event.clone());
+        }
+        assert_ne!(ids[0], ids[1]);
+        assert_eq!(summed(&folder.path().join("few")).len(), 1);
     }
 
     #[test]

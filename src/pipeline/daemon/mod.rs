@@ -166,6 +166,7 @@ impl Daemon {
             &config,
         ));
         metrics.reloaded(true);
+        let hourly = Hourly::new(collector.inventory.clone());
         let retention = config.store.clone();
         let mut counted = feed.counted.clone();
         counted.push(captured.clone());
@@ -188,7 +189,7 @@ impl Daemon {
             writer,
             names: Names::default(),
             acks: Acks::default(),
-            hourly: Hourly::default(),
+            hourly,
             watch,
             desk,
             sinks: shown,
