@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::pipeline::Rules;
+use crate::policy::{Policy, Relation};
 use crate::signature::{Catalog, Claim, Explanation, How, Imitation};
 
 /// Octets of one line of input that are read; more is no host name, and what is beyond is skipped.
@@ -36,21 +38,22 @@ impl Args {
 ///
 /// # Errors
 /// Standard input that cannot be read, or standard output that cannot be written, other than a closed pipe.
-pub fn run(args: &Args, catalog: &Catalog) -> io::Result<ExitCode> {
+pub fn run(args: &Args, rules: &Rules) -> io::Result<ExitCode> {
     let out = io::BufWriter::new(io::stdout().lock());
-    explain(args, catalog, &mut io::stdin().lock(), out)?;
+    explain(args, &rules.catalog, &rules.policy, &mut io::stdin().lock(), out)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn explain(
     args: &Args,
     catalog: &Catalog,
+    policy: &Policy,
     input: &mut dyn BufRead,
     mut out: impl Write,
 ) -> io::Result<()> {
     for host in &args.hosts {
         if host != "-" {
-            one(host, args.json, catalog, &mut out)?;
+            one(host, args.json, catalog, policy, &mut out)?;
             continue;
         }
         let mut line = Vec::new();
@@ -58,7 +61,7 @@ fn explain(
             let text = String::from_utf8_lossy(&line);
             let host = text.trim();
             if !host.is_empty() {
-                one(host, args.json, catalog, &mut out)?;
+                one(host, args.json, catalog, policy, &mut out)?;
             }
             // Whoever types names wants each answered before the next.
             if args.json {
@@ -81,14 +84,38 @@ fn next_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     Ok(true)
 }
 
-fn one(host: &str, json: bool, catalog: &Catalog, out: &mut impl Write) -> io::Result<()> {
-    let explained = catalog.explain(host);
+fn one(
+    host: &str,
+    json: bool,
+    catalog: &Catalog,
+    policy: &Policy,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut explained = catalog.explain(host);
+    explained.imitation = if policy.is_own_domain(host) || policy.own_name(host).is_some() {
+        None
+    } else {
+        explained.imitation.take().or_else(|| of_ours(policy, &explained))
+    };
     if json {
         serde_json::to_writer(&mut *out, &Line::new(&explained))?;
         writeln!(out)
     } else {
         person(&explained, out)
     }
+}
+
+/// What of ours a name plays with that is nobody's, or a foreign instance.
+fn of_ours(policy: &Policy, explained: &Explanation) -> Option<Imitation> {
+    let found = match &explained.verdict {
+        Some(verdict) => {
+            let tenant = verdict.tenant.as_deref()?;
+            let foreign = policy.relation(&verdict.vendor.id, Some(tenant)) == Relation::Foreign;
+            policy.imitates_tenant(tenant).filter(|_| foreign)
+        }
+        None => policy.imitates(&explained.host),
+    }?;
+    Some(Imitation { vendor: found.vendor, of: found.of, how: found.how })
 }
 
 /// One object of `--json`. Keys are a promise: they are added to, never renamed.
@@ -166,7 +193,13 @@ fn person(explained: &Explanation, out: &mut impl Write) -> io::Result<()> {
         (Some(verdict), Some(winner)) => {
             let vendor = &verdict.vendor;
             writeln!(out, "  vendor     {} ({})", vendor.name, vendor.id)?;
-            writeln!(out, "  role       {}", verdict.role)?;
+            match explained.but_for_label {
+                Some(role) => {
+                    let role = format!("{}: by the label, all else is {role}", verdict.role);
+                    writeln!(out, "  role       {role}")?;
+                }
+                None => writeln!(out, "  role       {}", verdict.role)?,
+            }
             match (&verdict.tenant, explained.no_tenant) {
                 (Some(tenant), _) => writeln!(out, "  tenant     {tenant}")?,
                 (None, Some(why)) => writeln!(out, "  tenant     none: {why}")?,
@@ -203,11 +236,15 @@ mod tests {
     use crate::signature::sample::ZENDESK;
 
     fn told(hosts: &[&str], json: bool, input: &str) -> String {
+        told_by(&Policy::default(), hosts, json, input)
+    }
+
+    fn told_by(policy: &Policy, hosts: &[&str], json: bool, input: &str) -> String {
         let catalog = Catalog::load_texts(&[("helpdesk/zendesk.toml", ZENDESK)]).unwrap();
         let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
         let mut out = Vec::new();
-        explain(&Args { hosts, flow: None, json }, &catalog, &mut input.as_bytes(), &mut out)
-            .unwrap();
+        let args = Args { hosts, flow: None, json };
+        explain(&args, &catalog, policy, &mut input.as_bytes(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -222,6 +259,34 @@ mod tests {
                     somebody else's domain\n  not        zendesk.com of zendesk";
         assert!(got.contains(want), "{got}");
         assert!(!got.contains('\u{1b}'), "{got}");
+    }
+
+    #[test]
+    fn what_is_ours_is_imitated_too() {
+        let text = "[own]\ndomains = ['contoso.com', 'zendesk-desk.com']\n\
+                    tenants = { zendesk = ['northwind'] }\n";
+        let config = crate::config::Config::parse("x.toml", text.to_owned()).unwrap();
+        let policy = Rules::load(&config).unwrap().policy;
+        let told = |host: &str| told_by(&policy, &[host], false, "");
+        for (host, imitated) in [
+            ("contoso-login.com", "contoso.com (own): contoso, with more beside it"),
+            ("northw1nd.zendesk.com", "Zendesk (zendesk): northwind, in letters"),
+        ] {
+            let got = told(host);
+            assert!(got.contains(&format!("  imitates   {imitated}")), "{got}");
+        }
+        for honest in ["www.contoso.com", "zendesk-desk.com", "northwind.zendesk.com"] {
+            assert!(!told(honest).contains("imitates"), "{honest}");
+        }
+    }
+
+    #[test]
+    fn a_role_that_the_label_tells_is_said_to_be_so() {
+        let catalog = Catalog::embedded().unwrap();
+        let mut out = Vec::new();
+        one("www.teamviewer.com", false, &catalog, &Policy::default(), &mut out).unwrap();
+        let got = String::from_utf8(out).unwrap();
+        assert!(got.contains("  role       marketing: by the label, all else is relay\n"), "{got}");
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check(args) => check::run(&args, &config()?),
         Command::Explain(args) => match args.flow {
             Some(id) => flow::run(id, &args.captures(), config()?, args.json),
-            None => Ok(explain::run(&args, &Rules::load(&config()?)?.catalog)?),
+            None => Ok(explain::run(&args, &Rules::load(&config()?)?)?),
         },
         Command::WhyNot(args) => why_not::run(&args, config()?),
         Command::Usage(args) => usage::run(&args, &config()?),

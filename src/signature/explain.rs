@@ -6,7 +6,7 @@ use super::catalog::{Catalog, Place};
 use super::domain::Name;
 use super::lookalike::Imitation;
 use super::rule::{Match, NoTenant};
-use super::{Entry, Verdict};
+use super::{Entry, Role, Verdict};
 
 /// Labels of a name that are searched for a catalogued name in its midst: real names have fewer.
 const MAX_SEARCHED: usize = 32;
@@ -19,6 +19,8 @@ pub struct Explanation {
     pub winner: Option<Claim>,
     /// Why the winner's tenant rule gave no tenant.
     pub no_tenant: Option<NoTenant>,
+    /// The role that the winner gives to other labels, where that before its name tells another.
+    pub but_for_label: Option<Role>,
     /// Matches that could have been meant, longest name first.
     pub losers: Vec<(Claim, Lost)>,
     /// Whom a name of nobody imitates.
@@ -68,6 +70,7 @@ impl Catalog {
             verdict: None,
             winner: None,
             no_tenant: None,
+            but_for_label: None,
             losers: Vec::new(),
             imitation: self.imitates(host),
         };
@@ -94,7 +97,10 @@ impl Catalog {
                     losers.push((*place, Lost::Shorter));
                 } else {
                     explained.winner = Some(Claim::new(entry, rule));
-                    explained.no_tenant = rule.read(hit.label).why;
+                    let reading = rule.read(hit.label);
+                    explained.no_tenant = reading.why;
+                    explained.but_for_label =
+                        (reading.why.is_none() && reading.role != rule.role).then_some(rule.role);
                     explained.verdict = self.host(host);
                 }
             }

@@ -199,6 +199,21 @@ mod tests {
         assert_eq!(of_page(GET, &short(3), false), Err(true));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn anything_is_read_as_a_page_without_a_panic(
+            page in r"(<|>|title|TITLE|Deskly|made by | |\PC){0,60}",
+            length in proptest::option::of("[0-9-]{0,25}"),
+            ended: bool,
+        ) {
+            let length = length.map(|n| format!("Content-Length: {n}\r\n")).unwrap_or_default();
+            let whole = format!("{PAGE}{length}\r\n{page}");
+            if of_page(GET, &whole, ended) == Err(true) {
+                proptest::prop_assert!(!ended && page.len() < MAX_PAGE);
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_page_is_not_waited_for() {
         let html = "Content-Type: text/html\r\n";
