@@ -20,13 +20,14 @@ use self::forget::forget;
 pub use self::rollup::{Rollup, RollupSum};
 pub use self::schema::Retention;
 use self::schema::{migrate, put, put_names, quarantine, release};
-pub use self::writer::{Windows, Writer};
+pub use self::writer::{Windows, Writer, tell_orphaned};
 
 crate::rows! {
     /// What the store counts.
     pub enum Counter {
         Commits => Counter "saastap_store_commits_total" "Transactions committed to the store.",
         Failures => Counter "saastap_store_commit_failures_total" "Transactions that the store could not commit.",
+        Orphaned => Counter "saastap_store_orphaned_messages_total" "Messages dropped because their sink is no longer configured.",
         Retired => Counter "saastap_store_retired_rows_total" "Rows deleted because they were older than [store] keeps them.",
         Crowded => Counter "saastap_store_rollups_dropped_total" "Hourly roll-ups deleted because there were too many, though they were not too old.",
         NamesLost => Counter "saastap_store_names_lost_total" "Rows of names, remembered verdicts and leases given up because the store could not commit them for too long.",
@@ -138,10 +139,14 @@ impl Store {
     /// Drops messages for all sinks but these, which nobody would ever fetch, and says how many.
     pub fn keep_sinks(&mut self, names: &[&str]) -> Result<usize, Error> {
         let known = serde_json::to_string(names).unwrap_or_default();
-        let dropped = self.connection.execute(
-            "DELETE FROM outbox WHERE sink NOT IN (SELECT value FROM json_each(?1))",
-            [known],
-        )?;
+        let transaction = self.connection.transaction()?;
+        let mut dropped = 0;
+        for table in ["outbox", "quarantine"] {
+            let unknown = "sink NOT IN (SELECT value FROM json_each(?1))";
+            dropped +=
+                transaction.execute(&format!("DELETE FROM {table} WHERE {unknown}"), [&known])?;
+        }
+        transaction.commit()?;
         Ok(dropped)
     }
 

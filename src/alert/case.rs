@@ -271,9 +271,10 @@ impl Cases {
 
     /// Rows that changed without an event since the last call: what was learned.
     pub fn changed(&mut self) -> Vec<Row> {
-        let usual = self.uploads.changed().into_iter().chain(self.silences.changed());
+        let days = self.silences.changed().into_iter().map(|(key, value)| (key, Some(value)));
+        let more = self.uploads.changed().into_iter().chain(days);
         let mut rows = std::mem::take(&mut self.changed);
-        rows.extend(usual.map(|(key, value)| Row { key, value: Some(value) }));
+        rows.extend(more.map(|(key, value)| Row { key, value }));
         rows
     }
 

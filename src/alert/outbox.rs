@@ -26,6 +26,8 @@ use crate::time::Time;
 pub struct Outbox {
     lanes: Vec<Lane>,
     tasks: Vec<JoinHandle<()>>,
+    /// Sinks that are left, where the store has not yet been told.
+    left: Option<Vec<String>>,
     writer: Writer,
     answers: Receiver<Answer>,
     /// Batches without an event, until they are committed; by token.
@@ -63,7 +65,36 @@ impl Outbox {
             let envelope = built.envelope;
             lanes.push(Lane { name, format, filter, envelope, news, standing, stats });
         }
-        Self { lanes, tasks, writer, answers, rows: HashMap::new(), again: Vec::new(), next: 1 }
+        let (rows, again) = (HashMap::new(), Vec::new());
+        Self { lanes, tasks, left: None, writer, answers, rows, again, next: 1 }
+    }
+
+    /// Ends the sinks that are not among these, and drops what waits for them.
+    pub fn retain(&mut self, names: &[String]) {
+        let gone = |lane: &Lane| !names.contains(&lane.name);
+        if !self.lanes.iter().any(gone) {
+            return;
+        }
+        let all = std::mem::take(&mut self.lanes).into_iter().zip(std::mem::take(&mut self.tasks));
+        for (lane, task) in all {
+            if gone(&lane) {
+                tracing::info!(sink = lane.name, "sink is gone from the configuration: it ends");
+                task.abort();
+            } else {
+                self.lanes.push(lane);
+                self.tasks.push(task);
+            }
+        }
+        self.left = Some(self.lanes.iter().map(|lane| lane.name.clone()).collect());
+        self.tell_left();
+    }
+
+    fn tell_left(&mut self) {
+        if let Some(left) = &self.left
+            && self.writer.keep_sinks(left.clone())
+        {
+            self.left = None;
+        }
     }
 
     /// Hands an event over, together with the usage it rests on. False where the store's queue is full: tell
@@ -138,6 +169,7 @@ impl Outbox {
             self.lanes.iter().for_each(|lane| lane.news.notify_one());
         }
         self.hand_over_again();
+        self.tell_left();
     }
 
     /// Sends a sign of life with counters of the sensor to every sink.

@@ -82,6 +82,12 @@ impl Suppressed {
         held.insert((finding, about.into()), (at, reason));
     }
 
+    /// All that kept this finding back is looked at anew.
+    pub(super) fn begin(&self, finding: &'static str) {
+        let mut held = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|(known, _), _| *known != finding);
+    }
+
     /// Nothing keeps it back any more.
     pub(super) fn end(&self, finding: &'static str, about: &str) {
         let mut held = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! Uploads: what a client sends a vendor within an hour, and what its group usually sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,10 @@ pub struct Uploads {
     /// Of packet time, since the epoch (UTC).
     hour: u32,
     senders: BTreeMap<Sender, u64>,
+    /// Those of them that have rows, those whose rows are to be written, and rows of hours that are over.
+    kept: BTreeSet<Sender>,
+    grown: BTreeSet<Sender>,
+    over: BTreeSet<Sender>,
     usual: BTreeMap<Place, Usual>,
 }
 
@@ -57,40 +61,73 @@ impl Uploads {
         let sender = Sender { place, client: seen.key.client.clone() };
         let sum = match self.senders.get_mut(&sender) {
             Some(sum) => sum,
-            None if room => self.senders.entry(sender).or_default(),
+            None if room => self.senders.entry(sender.clone()).or_default(),
             None => return Err(Full),
         };
         *sum = sum.saturating_add(sent);
+        if *sum >= options.upload_floor / KEPT_PART && !self.grown.contains(&sender) {
+            self.grown.insert(sender);
+        }
         let told = Upload { hour_bytes: *sum, threshold_bytes, usual };
         closed.map(|()| (told.hour_bytes > threshold_bytes).then_some(told))
     }
 
-    /// Rows of what became usual since the last call, key and value.
-    pub fn changed(&mut self) -> Vec<(String, String)> {
+    /// Rows of what became usual since the last call, and of clients that have sent much in this hour: key and value.
+    pub fn changed(&mut self) -> Vec<(String, Option<String>)> {
+        let mut rows: Vec<_> =
+            std::mem::take(&mut self.over).iter().map(|sender| (sender.row_key(), None)).collect();
+        for sender in std::mem::take(&mut self.grown) {
+            let Some(sent) = self.senders.get(&sender).copied() else { continue };
+            let row = Running { hour: self.hour, sent };
+            rows.push((sender.row_key(), serde_json::to_string(&row).ok()));
+            self.kept.insert(sender);
+        }
         let changed = self.usual.iter_mut().filter(|(_, usual)| usual.changed);
         let row = |(place, usual): (&Place, &mut Usual)| {
             usual.changed = false;
             let key = serde_json::to_string(place).unwrap_or_default();
-            (format!("{USUAL}{key}"), serde_json::to_string(usual).unwrap_or_default())
+            (format!("{USUAL}{key}"), serde_json::to_string(usual).ok())
         };
-        changed.map(row).collect()
+        rows.extend(changed.map(row));
+        rows
     }
 
     /// Whether a row is one of these.
     pub fn owns(key: &str) -> bool {
-        key.starts_with(USUAL)
+        key.starts_with(USUAL) || key.starts_with(RUNNING)
     }
 
     /// Takes a row back; `None` where it cannot be read.
     pub fn restore(&mut self, key: &str, value: &str) -> Option<()> {
+        if let Some(sender) = key.strip_prefix(RUNNING) {
+            return self.resume(Sender::read(sender)?, serde_json::from_str(value).ok()?);
+        }
         let place = serde_json::from_str(key.strip_prefix(USUAL)?).ok()?;
         self.usual.insert(place, serde_json::from_str(value).ok()?);
+        Some(())
+    }
+
+    /// The latest hour goes on where it stopped; those before it are over.
+    fn resume(&mut self, sender: Sender, Running { hour, sent }: Running) -> Option<()> {
+        if hour > self.hour {
+            self.hour = hour;
+            self.senders.clear();
+            self.over.append(&mut self.kept);
+        }
+        if hour == self.hour {
+            self.senders.insert(sender.clone(), sent);
+            self.kept.insert(sender);
+        } else {
+            self.over.insert(sender);
+        }
         Some(())
     }
 
     /// The hour is over: what was sent in it becomes part of what is usual.
     fn close(&mut self, hour: u32, options: &Options) -> Result<(), Full> {
         let closed = std::mem::replace(&mut self.hour, hour);
+        self.grown.clear();
+        self.over.append(&mut self.kept);
         let mut all = Ok(());
         for (Sender { place, .. }, sent) in std::mem::take(&mut self.senders) {
             if self.usual.len() >= options.max_cases && !self.usual.contains_key(&place) {
@@ -114,6 +151,26 @@ struct Place {
 struct Sender {
     place: Place,
     client: Arc<str>,
+}
+
+impl Sender {
+    /// The client stands at the end, behind a sign that no client's name holds.
+    fn row_key(&self) -> String {
+        let place = serde_json::to_string(&self.place).unwrap_or_default();
+        format!("{RUNNING}{place}#{}", self.client)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (place, client) = text.rsplit_once('#')?;
+        Some(Self { place: serde_json::from_str(place).ok()?, client: client.into() })
+    }
+}
+
+/// What a client has sent in the hour that runs, as its row keeps it.
+#[derive(Serialize, Deserialize)]
+struct Running {
+    hour: u32,
+    sent: u64,
 }
 
 /// The hours in which clients of one group sent one vendor something.
@@ -201,10 +258,16 @@ const MAX_SENDERS: usize = 100_000;
 const LEAST_HOURS: u64 = 20;
 
 /// Octets of a sender in a tree whose nodes are half full, its client's name, and what a group usually sends.
-pub const SENDERS_MEMORY: u64 = MAX_SENDERS as u64 * (2 * (size_of::<Sender>() as u64 + 8) + 48);
+pub const SENDERS_MEMORY: u64 = MAX_SENDERS as u64 * (SETS * 2 * size_of::<Sender>() as u64 + 64);
+/// The tree, and three sets that tell which rows are to be written and deleted.
+const SETS: u64 = 4;
 pub const USUAL_MEMORY: u64 = 256 * 10 + 256;
 
 const USUAL: &str = "usual/";
+const RUNNING: &str = "hour/";
+
+/// Who has sent this part of the floor within the hour is kept over a restart; what others sent is too little to matter.
+const KEPT_PART: u64 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -303,16 +366,57 @@ mod tests {
     fn rows_bring_back_what_is_usual() {
         let mut bench = Bench::new();
         bench.weeks(5, 40);
-        let rows = bench.uploads.changed();
+        let rows = usual(bench.uploads.changed());
         assert_eq!(rows.len(), 1, "one of the group and the vendor");
         assert!(rows[0].1.len() < 300, "{}", rows[0].1);
-        assert!(bench.uploads.changed().is_empty());
+        assert!(usual(bench.uploads.changed()).is_empty());
         let mut later = Bench::new();
         assert!(Uploads::owns(&rows[0].0));
         later.uploads.restore(&rows[0].0, &rows[0].1).unwrap();
         assert_eq!(later.send("c-1", 5 * 168 + 9, 51 * MB), None);
         assert!(later.send("c-1", 5 * 168 + 9, 100 * MB).unwrap().usual);
         assert_eq!(later.uploads.restore("usual/x", "{"), None);
+    }
+
+    fn usual(rows: Vec<(String, Option<String>)>) -> Vec<(String, String)> {
+        let rows = rows.into_iter().filter(|(key, _)| key.starts_with(USUAL));
+        rows.map(|(key, value)| (key, value.unwrap())).collect()
+    }
+
+    #[test]
+    fn an_hour_goes_on_over_a_restart_and_its_rows_go_with_it() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.send("c-1", 0, 30 * MB), None);
+        assert_eq!(bench.send("c-2", 0, 4 * MB), None);
+        let rows = bench.uploads.changed();
+        let keys: Vec<&str> = rows.iter().map(|(key, _)| &**key).collect();
+        assert_eq!(keys, [r##"hour/{"group":"support","vendor":"zendesk"}#c-1"##]);
+        assert!(bench.uploads.changed().is_empty());
+        assert_eq!(bench.send("c-1", 0, MB), None);
+        let rows = bench.uploads.changed();
+        let (key, value) = (rows[0].0.clone(), rows[0].1.clone().unwrap());
+        assert!(Uploads::owns(&key));
+
+        let mut later = Bench::new();
+        later.uploads.restore(&key, &value).unwrap();
+        let told = later.send("c-1", 0, 20 * MB).unwrap();
+        assert_eq!(told.hour_bytes, 51 * MB);
+        assert_eq!(later.send("c-2", 0, 49 * MB), None, "another client");
+        let mut next = Bench::new();
+        next.uploads.restore(&key, &value).unwrap();
+        assert_eq!(next.send("c-1", 1, 20 * MB), None, "another hour");
+        assert!(next.uploads.changed().contains(&(key.clone(), None)), "its row goes");
+        let older = value.replace(&format!("\"hour\":{}", bench.uploads.hour), "\"hour\":7");
+        let mut mixed = Bench::new();
+        mixed.uploads.restore(&key, &value).unwrap();
+        mixed.uploads.restore(&key.replace("c-1", "c-7"), &older).unwrap();
+        assert_eq!(mixed.uploads.senders.len(), 1);
+        assert!(
+            mixed.uploads.changed().iter().any(|(key, row)| key.ends_with("#c-7") && row.is_none())
+        );
+        for (wrong, value) in [("hour/x", "{}"), ("hour/{}#c-1", "{}"), (key.as_str(), "7")] {
+            assert_eq!(mixed.uploads.restore(wrong, value), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -45,7 +45,9 @@ pub fn suppressed_rows(suppressed: &Suppressed, inventory: &Inventory) -> Vec<Su
 /// Of what is about no contact.
 fn lasting_words(reason: &Reason) -> String {
     match reason {
-        Reason::Starting { until } => format!("not in the first hour: until {}", Second(*until)),
+        Reason::Starting { until } => {
+            format!("not so soon after the start: until {}", Second(*until))
+        }
         Reason::Little { whole, needs } => format!("{whole} of {needs} that a share needs"),
         Reason::Share(loss) => format!(
             "{} of {} {} in {} minutes, below {} %",
@@ -166,6 +168,9 @@ fn depth(contact: &Contact, kept: &Kept, shallow: &Shallow, inventory: &Inventor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::lasting::Loss;
+    use crate::alert::{Cases, Cause, Measured, Met, Sensor};
+    use crate::count::Cells;
     use crate::signature::{Deployment, Role};
     use crate::time::{DAY, Time};
     use crate::usage::{Addition, Options};
@@ -212,6 +217,36 @@ mod tests {
             minute_bursts: 5,
             quiet: 0,
         }
+    }
+
+    #[test]
+    fn what_lasts_has_a_row_for_each_cause_that_says_how_far_it_is() {
+        let at = Time::from_secs(1_795_000_000);
+        let mut cases = Cases::new(Default::default(), Sensor::default(), Cells::new());
+        let loss =
+            Loss { cause: Cause::OneWay, part: 3, whole: 200, minutes: 15, threshold_percent: 20 };
+        let measured = vec![
+            Measured { cause: Cause::Drops, outcome: Err(Reason::Starting { until: at }) },
+            Measured { cause: Cause::Ech, outcome: Err(Reason::Little { whole: 7, needs: 9 }) },
+            Measured { cause: Cause::OneWay, outcome: Err(Reason::Share(loss)) },
+            Measured { cause: Cause::Duplicates, outcome: Ok(loss) },
+        ];
+        cases.measured(at, measured, &mut Vec::new());
+        cases.days_over(at, Met::default(), &mut Vec::new());
+        let inventory = Inventory::new(&Options::default());
+        let rows = suppressed_rows(cases.suppressed(), &inventory);
+        let told: Vec<&str> = rows.iter().map(|row| &*row.reason).collect();
+        let wanted = [
+            "drops: not so soon after the start: until 2026-11-18T11:06:40Z",
+            "ech: 7 of 9 that a share needs",
+            "one_way: 3 of 200 TCP flows in 15 minutes, below 20 %",
+        ];
+        assert_eq!(told, wanted);
+        let of_sensor =
+            |row: &SuppressedRow| row.finding == "visibility_loss" && row.vendor.is_empty();
+        assert!(rows.iter().all(of_sensor));
+        let rare = Reason::Rare { used_days: 9, known_days: 20, clients_a_day: 3 };
+        assert_eq!(lasting_words(&rare), "used on 9 of 20 working days, by 3 clients a day");
     }
 
     #[test]

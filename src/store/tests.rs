@@ -121,6 +121,23 @@ fn messages_of_sinks_that_are_gone_are_dropped() {
 }
 
 #[test]
+fn what_a_sink_that_is_gone_refused_is_dropped_while_the_store_is_in_use() {
+    let cells = Cells::new();
+    let (writer, _answers) = Store::memory().unwrap().start(16, cells.clone()).unwrap();
+    for n in 1..=3 {
+        writer.commit(batch(n)).unwrap();
+    }
+    let all = ask(|reply| writer.fetch("siem", 0, 9, reply));
+    assert!(writer.refused(vec![all[1].id]));
+    assert!(writer.keep_sinks(vec!["siem".into()]));
+    writer.flush();
+    assert_eq!(cells.get(Counter::Orphaned), 0);
+    assert!(writer.keep_sinks(vec!["other".into()]));
+    assert!(ask(|reply| writer.fetch("siem", 0, 9, reply)).is_empty());
+    assert_eq!(cells.get(Counter::Orphaned), 3, "one of them was set apart");
+}
+
+#[test]
 fn a_full_queue_gives_the_batch_back() {
     let (writer, answers) = Store::memory().unwrap().start(1, Cells::new()).unwrap();
     let back = (0..100).find_map(|n| writer.commit(batch(n)).err()).unwrap();

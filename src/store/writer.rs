@@ -77,6 +77,12 @@ impl Writer {
         self.requests.try_send(Request::Read(Read::Retire(retention))).is_ok()
     }
 
+    /// Drops messages for all sinks but these, after all that was handed over before is committed; it is counted and logged.
+    /// False where the queue is full: ask again later.
+    pub fn keep_sinks(&self, names: Vec<String>) -> bool {
+        self.requests.try_send(Request::Read(Read::KeepSinks(names))).is_ok()
+    }
+
     /// These messages were tried in vain. A count that is lost in a full queue is no harm.
     pub fn attempted(&self, ids: Vec<i64>) {
         let _ = self.requests.try_send(Request::Attempted(ids));
@@ -184,6 +190,14 @@ impl Store {
             Read::Trim { sink, keep, created_since, reply } => {
                 reply(self.trim(&sink, keep, created_since));
             }
+            Read::KeepSinks(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                match self.keep_sinks(&names) {
+                    Ok(dropped) => tell_orphaned(dropped, cells),
+                    Err(error) => tracing::warn!(%error, "messages of sinks that are gone stay"),
+                }
+                self.measure(cells);
+            }
             Read::Windows { prefix, limit, reply } => reply(self.windows_under(prefix, limit)),
             Read::Flush(reply) => {
                 let _ = reply.send(());
@@ -197,6 +211,14 @@ impl Store {
             let count: i64 = count;
             cells.set(Counter::Outbox, count.unsigned_abs());
         }
+    }
+}
+
+/// Counts and logs messages whose sink is gone.
+pub fn tell_orphaned(dropped: usize, cells: &Cells<Counter>) {
+    cells.add(Counter::Orphaned, dropped as u64);
+    if dropped > 0 {
+        tracing::warn!(dropped, "messages of sinks that are no longer configured were dropped");
     }
 }
 
@@ -217,6 +239,7 @@ enum Read {
     Fetch { sink: String, after: i64, limit: u32, reply: Reply<Vec<Stored>> },
     Trim { sink: String, keep: u32, created_since: i64, reply: Reply<Trimmed> },
     Retire(Retention),
+    KeepSinks(Vec<String>),
     Windows { prefix: &'static str, limit: u32, reply: Reply<Windows> },
     Flush(Sender<()>),
 }

@@ -19,4 +19,6 @@ mod reload;
 mod replay;
 mod restart;
 mod sensor;
+mod visibility;
 mod wire;
+mod withdrawn;

@@ -165,6 +165,14 @@ impl Sender {
         segments.len() as u64
     }
 
+    /// A datagram with this number in it, so many times.
+    pub fn numbered(&mut self, number: u32, times: u32) {
+        let port = 40_000 + (number % 100) as u16;
+        for _ in 0..times {
+            self.datagram(2, 1, [port, 9], &number.to_be_bytes());
+        }
+    }
+
     fn datagram(&mut self, from: u8, to: u8, ports: [u16; 2], payload: &[u8]) {
         let udp = 8 + payload.len() as u16;
         let mut frame = vec![2, 0, 0xc6, 0x12, 0, to, 2, 0, 0xc6, 0x12, 0, from];

@@ -27,4 +27,5 @@ mod policy;
 mod premises;
 mod program;
 mod streams;
+mod uploads;
 mod why_not;

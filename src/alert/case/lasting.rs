@@ -54,12 +54,10 @@ impl Cases {
             let lossy = self.hidden_on(day);
             self.silences.close(day, of, lossy);
         }
-        for (vendor, outcome) in self.silences.judge(&met.sanctioned, &met.today, &self.options) {
-            match outcome {
-                None => self.suppressed.end(SANCTIONED_SILENT, &vendor),
-                Some(reason) => {
-                    self.suppressed.lasting(SANCTIONED_SILENT, &vendor, at, reason);
-                }
+        self.suppressed.begin(SANCTIONED_SILENT);
+        for (vendor, kept) in self.silences.judge(&met.sanctioned, &met.today, &self.options) {
+            if let Some(reason) = kept {
+                self.suppressed.lasting(SANCTIONED_SILENT, &vendor, at, reason);
             }
         }
         self.hold_silences(at, raised);
@@ -229,6 +227,10 @@ mod tests {
         let reason = Reason::Used { silent_days: 4, needs: 5 };
         let kept = (SANCTIONED_SILENT, "zendesk".into(), midnight(today), reason);
         assert_eq!(bench.cases.suppressed().all_lasting(), [kept]);
+        let mut nobody = met(0..0, 0);
+        nobody.sanctioned.clear();
+        assert!(bench.over(midnight(today), nobody).is_empty());
+        assert!(bench.cases.suppressed().all_lasting().is_empty(), "sanctioned no more");
         let next = midnight(today + 1);
         let created = bench.over(next, met(today..today + 1, 0));
         assert_eq!(told(&created), [(SANCTIONED_SILENT, Action::Create)]);

@@ -54,6 +54,8 @@ struct Shown {
     health: Vec<HealthRow>,
     /// What was done and is not yet told to the sinks.
     audits: Vec<Audit>,
+    /// Names of the sinks of a configuration that was loaded anew.
+    sinks: Option<Vec<String>>,
 }
 
 /// Audits that wait for the collector, which looks once a second.
@@ -146,6 +148,11 @@ impl Desk {
         self.reloading.lock().unwrap_or_else(PoisonError::into_inner).follow(&self.in_force);
     }
 
+    /// The sinks of the last reload, once.
+    pub fn sinks(&self) -> Option<Vec<String>> {
+        self.shown().sinks.take()
+    }
+
     fn load(&self, followed: &mut Followed) -> Result<(), String> {
         let config = match &self.config_file {
             Some(file) => Config::load(file),
@@ -154,15 +161,17 @@ impl Desk {
         let config = config.map_err(|faults| faults.to_string())?;
         let rules = Rules::load(&config).map_err(|faults| faults.to_string())?;
         // What only the next start takes up must be sound as well, or that start fails.
-        Configured::read(&config.sink, &config.file, &config.text).map_err(|f| f.to_string())?;
+        let sinks = Configured::read(&config.sink, &config.file, &config.text);
+        let sinks = sinks.map_err(|faults| faults.to_string())?;
         if fixed(&config) != self.fixed {
             tracing::warn!(
-                "changes outside [signatures], [own], [[group]], [leases], [[policy]] and never_record take effect at the next start"
+                "changes outside [signatures], [own], [[group]], [leases], [[policy]] and never_record take effect at the next start; a sink that is gone ends now"
             );
         }
         rules.show(&self.metrics);
         followed.taken_up(&config.leases, &rules);
         self.in_force.replace(rules);
+        self.shown().sinks = Some(sinks.into_iter().map(|sink| sink.name).collect());
         Ok(())
     }
 

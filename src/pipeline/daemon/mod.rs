@@ -284,6 +284,9 @@ impl Daemon {
             self.outbox.stand(&self.collector.cases.open(self.collector.seen.clock()));
         }
         self.watch.look(&mut self.collector);
+        if let Some(names) = self.desk.sinks() {
+            self.outbox.retain(&names);
+        }
         for audit in self.desk.audits() {
             self.outbox.audit(self.collector.cases.sensor(), audit, Vec::new());
         }
@@ -439,10 +442,7 @@ fn open_store(
         );
     }
     let names: Vec<&str> = sinks.iter().map(|sink| &*sink.name).collect();
-    let dropped = store.keep_sinks(&names)?;
-    if dropped > 0 {
-        tracing::warn!(dropped, "messages of sinks that are no longer configured were dropped");
-    }
+    store::tell_orphaned(store.keep_sinks(&names)?, &cells);
     for key in collector.cases.restore(&store.windows()?) {
         tracing::warn!("store: the case `{key}` cannot be read and is left out");
     }

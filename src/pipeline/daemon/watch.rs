@@ -148,8 +148,11 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::count::Cells;
+    use crate::export::Metrics;
     use crate::flow::Copies;
     use crate::identity::ClientKind;
+    use crate::pipeline::offline;
+    use crate::pipeline::rules::InForce;
     use crate::signature::Deployment;
     use crate::time::DAY;
     use crate::usage::{Addition, Inventory, Options};
@@ -233,5 +236,68 @@ mod tests {
         assert_eq!(told.today.iter().map(|v| &**v).collect::<Vec<_>>(), ["zendesk"]);
         let late = met(&inventory.snapshot(), &rules, first..first + 100);
         assert_eq!(late.days.len(), DAYS_BACK as usize);
+    }
+
+    /// A daemon's collector, looked at once a day.
+    struct Office {
+        collector: Collector,
+        watch: Watch,
+    }
+
+    impl Office {
+        fn new(rows: &[crate::alert::Row]) -> Self {
+            let text = "[[policy]]\nvendor = 'zendesk'\nstate = 'sanctioned'\n";
+            let config = Config::parse("x.toml", text.into()).unwrap();
+            let rules = Arc::new(InForce::new(Rules::load(&config).unwrap()));
+            let metrics = Metrics::new(&config.metrics).unwrap();
+            let mut collector =
+                offline::collector(&config, rules, &metrics, [7; 32], false).unwrap();
+            let row = |row: &crate::alert::Row| (row.key.clone(), row.value.clone().unwrap());
+            assert!(collector.cases.restore(&rows.iter().map(row).collect::<Vec<_>>()).is_empty());
+            Self { collector, watch: Watch::new(LossOptions::default(), Vec::new()) }
+        }
+
+        /// A day on which so many clients use Zendesk, and thirty Intercom; what is said in its morning.
+        fn day(&mut self, day: u32, clients: u32) -> Vec<String> {
+            let at = START.plus(DAY * day);
+            self.collector.seen.advance(at);
+            self.watch.look(&mut self.collector);
+            let vendors = [("zendesk", clients), ("intercom", 30)];
+            for (vendor, client) in vendors.iter().flat_map(|(v, n)| (0..*n).map(move |c| (*v, c)))
+            {
+                let key = Key {
+                    group: "support".into(),
+                    client: format!("c-{client}").into(),
+                    vendor: vendor.into(),
+                    tenant: None,
+                    role: Role::Console,
+                };
+                self.collector.inventory.record(key, &addition(at));
+            }
+            let raised = std::mem::take(&mut self.collector.raised);
+            raised.iter().for_each(|r| self.collector.cases.accepted(r.event.id));
+            raised.iter().map(|r| r.event.summary()).collect()
+        }
+    }
+
+    #[test]
+    fn a_vendor_that_falls_silent_is_told_across_restarts() {
+        let mut office = Office::new(&[]);
+        for day in 0..20 {
+            assert!(office.day(day, 6).is_empty(), "day {day}");
+        }
+        for day in 20..23 {
+            assert!(office.day(day, 0).is_empty(), "day {day}");
+        }
+        let rows = office.collector.cases.changed();
+        let usages = office.collector.inventory.snapshot();
+        let mut office = Office::new(&rows);
+        office.collector.inventory.restore(usages);
+        for day in 23..25 {
+            assert!(office.day(day, 0).is_empty(), "day {day}");
+        }
+        let told = "A sanctioned service that everybody used falls silent: Zendesk (5 working days without a client, 6 a day before)";
+        assert_eq!(office.day(25, 0), [told]);
+        assert!(office.day(26, 0).iter().all(|said| said.contains("Zendesk (6 working days")));
     }
 }
