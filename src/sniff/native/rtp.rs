@@ -232,6 +232,15 @@ mod tests {
             // 0x9f wants fifteen CSRCs and an extension longer than the packet, 0xa0 padding of 255 octets.
             assert_eq!(found(&damaged), None, "{first:x}");
         }
+        for kind in [35, 72, 76, 95, 200, 223] {
+            let mut control = call(20);
+            control.iter_mut().for_each(|(_, packet)| packet[1] = kind);
+            assert_eq!(
+                found(&control),
+                None,
+                "no payload has type {kind}, and reports are no media"
+            );
+        }
     }
 
     proptest! {
