@@ -19,15 +19,16 @@ const STEPS: u8 = 4;
 /// Numbers that may be left out from one packet to the next: lost ones, and those of a mirror that drops.
 const MAX_GAP: u16 = 64;
 
-/// Packets that are looked at until both ends have made their steps: a second of voice both ways.
-const LOOKED_AT: u8 = 100;
+/// Packets that are looked at until both ends have made their steps: ten seconds of the tones that one end sends before the
+/// other is called to the telephone, which is as long as a flow is looked at by default.
+const LOOKED_AT: u16 = 500;
 
 /// What was seen of a call so far.
 #[derive(Debug, Default)]
 pub struct Call {
     client: Option<End>,
     server: Option<End>,
-    looked_at: u8,
+    looked_at: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +190,13 @@ mod tests {
     }
 
     #[test]
+    fn one_end_may_wait_for_the_other() {
+        let mut tones: Vec<_> = (0..300).map(|n| (true, voice(7, n))).collect();
+        tones.extend((300..320).flat_map(|n| [(true, voice(7, n)), (false, voice(8, n))]));
+        assert_eq!(found(&tones), Some(300 + 2 * (usize::from(STEPS) + 1)));
+    }
+
+    #[test]
     fn loss_and_other_order_do_no_harm() {
         let mut late = call(20);
         late.swap(2, 4);
@@ -204,8 +212,12 @@ mod tests {
 
     #[test]
     fn one_end_alone_or_numbers_that_do_not_go_on_are_nobodys() {
-        let alone: Vec<_> = (0..500).map(|n| (true, voice(7, n))).collect();
-        assert_eq!(found(&alone), None);
+        let mut progress = Progress::default();
+        let wants: Vec<Wants> = (0..LOOKED_AT)
+            .map(|n| progress.datagram(true, &voice(7, n), &mut |evidence| panic!("{evidence:?}")))
+            .collect();
+        let (last, before) = wants.split_last().unwrap();
+        assert!(*last == Wants::Nothing && before.iter().all(|wants| *wants == Wants::More));
         let another = |n: u16| (n.is_multiple_of(2), voice(u32::from(n), n));
         assert_eq!(found(&(0..50).map(another).collect::<Vec<_>>()), None, "a source each");
         let leaps = |n: u16| (n.is_multiple_of(2), voice(7, n.wrapping_mul(10 * MAX_GAP)));
