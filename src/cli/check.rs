@@ -52,6 +52,10 @@ pub fn run(_: &Args, config: &Config) -> Result<ExitCode, Failure> {
     }
     let sum = parts.iter().map(|(_, n)| n).sum();
     writeln!(out, "  {:<32} {:>10}  ({sum} bytes)", "sum", Octets(sum).to_string())?;
+    writeln!(out, "\nmemory of one live flow")?;
+    for (part, n) in Feed::flow_memory() {
+        writeln!(out, "  {part:<32} {n:>8} B")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,9 @@ pub struct Marks {
     seen: u8,
     /// The end that is seen acknowledges more and more of what is not.
     progress: bool,
-    acknowledged: Option<u32>,
+    /// It acknowledged something, and what first.
+    acknowledges: bool,
+    acknowledged: u32,
 }
 
 const TAGGED: u8 = 0b01;
@@ -33,8 +35,10 @@ impl Marks {
     /// answers to a spoofed SYN always the same.
     pub(super) fn acknowledged(&mut self, tcp: &Tcp) {
         if tcp.ack && !tcp.rst {
-            let first = *self.acknowledged.get_or_insert(tcp.acknowledgment);
-            self.progress |= first != tcp.acknowledgment;
+            if !std::mem::replace(&mut self.acknowledges, true) {
+                self.acknowledged = tcp.acknowledgment;
+            }
+            self.progress |= self.acknowledged != tcp.acknowledgment;
         }
     }
 

@@ -20,8 +20,8 @@ pub use delta::{Delta, Tally};
 pub use duplicates::{Copies, Duplicates, MEMORY as DUPLICATES_MEMORY};
 pub use key::{Key, Side};
 pub use opening::{MAX_OPENING, Opening, Placed};
-pub use state::{Ends, Flow, Openings};
-pub use table::Table;
+pub use state::{Ends, Flow, LOOK_MEMORY, MALLOC, Openings};
+pub use table::{Table, flow_memory};
 pub use wheel::Entry;
 
 crate::rows! {
@@ -111,9 +111,9 @@ const LOCAL_NETWORKS: [&str; 9] = [
 ];
 
 impl Options {
-    /// Octets that one worker's table can hold at most, for a progress of `progress` octets a flow.
-    pub fn memory(&self, progress: usize) -> u64 {
-        u64::from(self.max_flows) * table::flow_memory(progress)
+    /// Octets that one worker's table can hold at most, for a progress of `S` with `boxed` octets elsewhere.
+    pub fn memory<S>(&self, boxed: u64) -> u64 {
+        u64::from(self.max_flows) * (flow_memory::<S>() + LOOK_MEMORY + boxed)
             + u64::from(self.opening_pool_mib) * 1024 * 1024
     }
 

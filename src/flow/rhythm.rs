@@ -5,9 +5,10 @@ use crate::time::Time;
 /// Bursts of client payload on one flow. A burst is a run of segments without a pause of [`PAUSE`]; one that comes in the
 /// beat of earlier ones of its size is a keep-alive and does not count. A connection may have several beats: HTTP/2 carries
 /// the heartbeat, the long poll and the counters of a page together.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rhythm {
-    beats: [Beat; BEATS],
+    /// None before a second burst: most flows never have one.
+    beats: Option<Box<[Beat; BEATS]>>,
     /// When the current burst began, and when its last segment came, in milliseconds that wrap.
     began: u32,
     last: u32,
@@ -99,18 +100,23 @@ impl Rhythm {
     }
 
     fn expected(&self, now: u32, payload: u32) -> Option<u8> {
-        self.beats.iter().position(|beat| beat.announces(now, payload)).map(to_u8)
+        self.beats().iter().position(|beat| beat.announces(now, payload)).map(to_u8)
     }
 
     fn of_beat(&self) -> Option<&Beat> {
-        self.beats.get(usize::from(self.beat?))
+        self.beats().get(usize::from(self.beat?))
+    }
+
+    fn beats(&self) -> &[Beat] {
+        self.beats.as_deref().map_or(&[], |beats| beats)
     }
 
     /// What the burst that is over says of the beats.
     fn learn(&mut self) {
         let (at, size) = (self.began, self.size);
         let alike = |beat: &&mut Beat| beat.is_of(size);
-        if let Some(beat) = self.beats.iter_mut().filter(alike).find(|b| b.expects(at).is_some()) {
+        let beats = self.beats.get_or_insert_default();
+        if let Some(beat) = beats.iter_mut().filter(alike).find(|b| b.expects(at).is_some()) {
             if beat.expects(at) == Some(1) {
                 beat.interval = at.wrapping_sub(beat.last);
             }
@@ -118,15 +124,12 @@ impl Rhythm {
             beat.hits = (beat.hits + 1).min(MOST_HITS);
             return;
         }
-        if let Some(beat) = self.beats.iter_mut().filter(alike).find(|beat| beat.hits == 0) {
+        if let Some(beat) = beats.iter_mut().filter(alike).find(|beat| beat.hits == 0) {
             *beat = Beat { last: at, interval: at.wrapping_sub(beat.last), ..*beat };
             return;
         }
-        self.beats
-            .iter_mut()
-            .filter(alike)
-            .for_each(|beat| beat.hits = beat.hits.saturating_sub(1));
-        if let Some(place) = self.beats.iter_mut().max_by_key(|beat| beat.silence(at)) {
+        beats.iter_mut().filter(alike).for_each(|beat| beat.hits = beat.hits.saturating_sub(1));
+        if let Some(place) = beats.iter_mut().max_by_key(|beat| beat.silence(at)) {
             *place = Beat { last: at, interval: 0, size: to_u16(size), hits: 0 };
         }
     }
@@ -183,7 +186,10 @@ fn to_u8(place: usize) -> u8 {
     u8::try_from(place).unwrap_or(u8::MAX)
 }
 
-const _: () = assert!(size_of::<Rhythm>() <= 64);
+const _: () = assert!(size_of::<Rhythm>() <= 24);
+
+/// Octets of it elsewhere.
+pub(super) const MEMORY: u64 = size_of::<[Beat; BEATS]>() as u64;
 
 #[cfg(test)]
 mod tests {

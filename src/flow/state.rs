@@ -3,17 +3,21 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use super::delta::Delta;
+use super::delta::{Delta, Unreported};
 use super::key::{Key, Side};
 use super::marks::Marks;
 use super::opening::{Opening, Placed};
-use super::rhythm::Rhythm;
+use super::rhythm::{MEMORY as BEATS_MEMORY, Rhythm};
+use super::wheel::Entry;
 use super::{Counter, End, Options};
 use crate::count::Cells;
 use crate::decode::{Endpoint, Segment, Tcp, Transport, Tunnels};
 use crate::time::Time;
 
 /// A conversation between two ends. `S` is the progress of whoever reads its openings.
+///
+/// A slot of the flow table: what each packet touches lies here, what is of use only while the flow is looked at in boxes that
+/// are given back when its wants are met.
 #[derive(Debug)]
 pub struct Flow<S> {
     pub key: Key,
@@ -27,23 +31,31 @@ pub struct Flow<S> {
     /// Both ends have sent something.
     answered: bool,
     syn_seen: bool,
+    isn_seen: bool,
     /// The sequence number of the client's SYN.
-    isn: Option<u32>,
+    isn: u32,
     closed: Closed,
     marks: Marks,
     /// The first VLAN of the frames of the low and of the high end.
     vlans: [Option<NonZeroU16>; 2],
     tunnels: Tunnels,
-    pub openings: Option<Box<Openings>>,
-    /// Since when it is looked at: its first payload. A connection may be silent for long before its client speaks.
-    looked_at_since: Option<Time>,
-    /// Octets held for looking at it, as the table's pool has noted them.
-    pub(super) noted: usize,
+    look: Option<Box<Look>>,
     pub progress: S,
-    unreported: Delta,
+    unreported: Unreported,
     rhythm: Rhythm,
-    /// When the wheel's valid entry is due; others of this flow are stale.
-    pub(super) check: Time,
+    /// The second in which the wheel's valid entry is due; others of this flow are stale.
+    check: u32,
+}
+
+/// What a flow is looked at with.
+#[derive(Debug, Default)]
+struct Look {
+    /// None of a flow of datagrams.
+    openings: Option<Openings>,
+    /// Its first payload. A connection may be silent for long before its client speaks.
+    since: Option<Time>,
+    /// Octets held for looking at it, as the table's pool has noted them.
+    noted: usize,
 }
 
 /// The openings of both directions, by side.
@@ -96,18 +108,17 @@ impl<S: Default> Flow<S> {
             client_settled,
             answered: false,
             syn_seen: segment.tcp.is_some_and(|t| t.syn),
-            isn: None,
+            isn_seen: false,
+            isn: 0,
             closed: Closed::default(),
             marks: Marks::default(),
             vlans: [None; 2],
             tunnels: Tunnels::default(),
-            openings: (key.transport == Transport::Tcp).then(Box::default),
-            looked_at_since: None,
-            noted: 0,
+            look: (key.transport == Transport::Tcp).then(|| Box::new(Look::at_openings())),
             progress: S::default(),
-            unreported: Delta { since: at, ..Delta::default() },
+            unreported: Unreported { since: at, ..Unreported::default() },
             rhythm: Rhythm::default(),
-            check: at,
+            check: 0,
         }
     }
 }
@@ -139,11 +150,12 @@ impl<S> Flow<S> {
         }
         let tally =
             if from_client { &mut self.unreported.sent } else { &mut self.unreported.received };
-        tally.bytes += u64::from(segment.wire_len);
-        tally.packets += 1;
-        tally.spoken += u64::from(segment.payload_len > 0);
-        if segment.payload_len > 0 && self.openings.is_some() && self.looked_at_since.is_none() {
-            self.looked_at_since = Some(at);
+        tally.count(segment.wire_len, segment.payload_len > 0);
+        if segment.payload_len > 0
+            && let Some(look) = &mut self.look
+            && look.openings.is_some()
+        {
+            look.since.get_or_insert(at);
         }
         if from_client {
             let activity = self.rhythm.client_sent(at, segment.payload_len);
@@ -177,13 +189,13 @@ impl<S> Flow<S> {
     fn shake(&mut self, tcp: &Tcp, sender: Side) {
         if tcp.syn {
             self.syn_seen = true;
-            if !tcp.ack {
-                self.isn.get_or_insert(tcp.sequence);
+            if !tcp.ack && !std::mem::replace(&mut self.isn_seen, true) {
+                self.isn = tcp.sequence;
             }
             if !self.client_settled {
                 self.client_is(if tcp.ack { sender.other() } else { sender });
             }
-            if let Some(openings) = &mut self.openings {
+            if let Some(openings) = self.openings_mut() {
                 openings.of_mut(sender).begins_at(tcp.sequence.wrapping_add(1));
                 if tcp.ack {
                     // The SYN-ACK acknowledges the client's SYN: it tells where a direction that the tap has not
@@ -204,30 +216,60 @@ impl<S> Flow<S> {
 
     /// Looks at the stream again, from this segment of `sender` on: the next message of a protocol that tells more.
     pub fn open_again(&mut self, sender: Side, segment: &Segment<'_>, at: Time) {
-        let mut openings = Box::<Openings>::default();
+        let look = self.look.get_or_insert_default();
+        let openings = look.openings.insert(Openings::default());
         openings.of_mut(sender).restart(segment.tcp.map_or(0, |t| t.sequence));
-        self.openings = Some(openings);
-        self.looked_at_since = Some(at);
+        look.since = Some(at);
+    }
+
+    /// The openings of a stream that is looked at.
+    pub fn openings(&self) -> Option<&Openings> {
+        self.look.as_ref()?.openings.as_ref()
+    }
+
+    pub fn openings_mut(&mut self) -> Option<&mut Openings> {
+        self.look.as_mut()?.openings.as_mut()
     }
 
     /// A datagram began something that others are to complete: from now on there is a time after which it is given up. False
     /// where there already was.
     pub fn look_since(&mut self, at: Time) -> bool {
-        let begins = self.looked_at_since.is_none();
-        self.looked_at_since.get_or_insert(at);
+        let look = self.look.get_or_insert_default();
+        let begins = look.since.is_none();
+        look.since.get_or_insert(at);
         begins
     }
 
     /// Something of it is held, or waited for, until it can be read.
     pub const fn is_looked_at(&self) -> bool {
-        self.openings.is_some() || self.looked_at_since.is_some()
+        self.look.is_some()
     }
 
     /// Nothing of it is looked at any more; the octets that were noted of it.
     pub(super) fn look_away(&mut self) -> usize {
-        self.openings = None;
-        self.looked_at_since = None;
-        std::mem::take(&mut self.noted)
+        self.look.take().map_or(0, |look| look.noted)
+    }
+
+    /// Octets held for looking at it, as the table's pool has noted them.
+    pub(super) fn noted(&self) -> usize {
+        self.look.as_ref().map_or(0, |look| look.noted)
+    }
+
+    /// Notes the octets that are held now, of its openings and `more`; those noted before.
+    pub(super) fn note(&mut self, more: usize) -> (usize, usize) {
+        let Some(look) = &mut self.look else { return (0, 0) };
+        let held = look.openings.as_ref().map_or(0, Openings::held) + more;
+        (std::mem::replace(&mut look.noted, held), held)
+    }
+
+    /// Files it for a look at `check`.
+    pub(super) fn file(&mut self, check: Time) {
+        self.check = u32::try_from(check.secs()).unwrap_or(u32::MAX);
+    }
+
+    /// Whether the second for which it was filed is over.
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        u64::from(self.check) < now.secs()
     }
 
     /// Whether a report is due before a segment at `at` is counted: its time has come, or another minute begins.
@@ -238,12 +280,12 @@ impl<S> Flow<S> {
     }
 
     /// What was not yet reported; the caller calls [`reported`](Self::reported) once it is safely on its way.
-    pub const fn unreported(&self) -> &Delta {
-        &self.unreported
+    pub fn unreported(&self) -> Delta {
+        self.unreported.delta()
     }
 
     pub fn reported(&mut self, at: Time) {
-        self.unreported = Delta { since: at, ..Delta::default() };
+        self.unreported = Unreported { since: at, ..Unreported::default() };
     }
 
     pub const fn ends(&self) -> Ends {
@@ -309,7 +351,7 @@ impl<S> Flow<S> {
         std::mem::swap(&mut delta.sent, &mut delta.received);
         (delta.minute, delta.minute_payload, delta.minute_bursts) = (0, 0, 0);
         delta.quiet = 0;
-        self.answered |= delta.received.packets > 0;
+        self.answered |= !delta.received.is_empty();
         self.rhythm = Rhythm::default();
     }
 
@@ -334,9 +376,10 @@ impl<S> Flow<S> {
             return Some(End::Closed);
         }
         // A SYN in the midst of an answered conversation begins another, unless it is a late copy of the first.
-        let copy = match self.isn {
-            Some(isn) => isn == syn.sequence,
-            None => at.since(self.start) <= SYN_COPIES,
+        let copy = if self.isn_seen {
+            self.isn == syn.sequence
+        } else {
+            at.since(self.start) <= SYN_COPIES
         };
         (self.is_answered() && !copy).then_some(End::Reused)
     }
@@ -383,12 +426,26 @@ impl<S> Flow<S> {
 
     /// When it is no longer looked at, whatever is missing: some time after the first payload.
     pub fn opening_deadline(&self, options: &Options) -> Option<Time> {
-        Some(self.looked_at_since?.plus(options.opening_time()))
+        Some(self.look.as_ref()?.since?.plus(options.opening_time()))
     }
 }
 
 /// Retransmitted SYNs come within a minute (RFC 6298 back-off: 1, 2, 4, 8, 16 s).
 const SYN_COPIES: Duration = Duration::from_secs(60);
+
+/// Octets of a flow beside its slot: with what it is looked at, without the bytes of its openings; its place among those who hold
+/// such; the beats of its client.
+pub const LOOK_MEMORY: u64 =
+    (size_of::<Look>() + MALLOC + 2 * size_of::<Entry>()) as u64 + BEATS_MEMORY + MALLOC as u64;
+
+/// Bookkeeping of the allocator for one boxed value.
+pub const MALLOC: usize = 16;
+
+impl Look {
+    fn at_openings() -> Self {
+        Self { openings: Some(Openings::default()), ..Self::default() }
+    }
+}
 
 impl Openings {
     pub const fn of(&self, side: Side) -> &Opening {
@@ -423,13 +480,13 @@ fn client_of(key: &Key, sender: Side, segment: &Segment<'_>, options: &Options) 
     if let Some(tcp) = segment.tcp.filter(|t| t.syn) {
         return (if tcp.ack { sender.other() } else { sender }, true);
     }
-    let (low, high) = (key.low.port < SERVICE_PORTS, key.high.port < SERVICE_PORTS);
+    let ends = [Side::Low, Side::High].map(|side| key.end(side));
+    let [low, high] = ends.map(|end| end.port < SERVICE_PORTS);
     if low != high {
         return (if low { Side::High } else { Side::Low }, false);
     }
     if key.transport == Transport::Tcp {
-        let local = |end: Endpoint| options.is_local(end.ip.ip());
-        let (low, high) = (local(key.low), local(key.high));
+        let [low, high] = ends.map(|end| options.is_local(end.ip.ip()));
         if low != high {
             return (if low { Side::Low } else { Side::High }, false);
         }

@@ -12,12 +12,12 @@ use super::wheel::{ENTRY_MEMORY, Entry, HORIZON, Wheel};
 use crate::decode::Segment;
 use crate::time::Time;
 
-/// Flows by key. A slot number stays the same while its flow lives; its generation changes with each new flow.
+/// Flows by key. A slot number stays the same while its flow lives.
 pub struct Table<S> {
     options: Options,
     hasher: DefaultHashBuilder,
     index: HashTable<u32>,
-    slots: Vec<Slot<S>>,
+    slots: Vec<Option<Flow<S>>>,
     free: Vec<u32>,
     /// The slot that was found last: segments come in trains.
     recent: u32,
@@ -28,12 +28,6 @@ pub struct Table<S> {
     /// Octets held by openings, and who took them, oldest first.
     opening_bytes: usize,
     holders: VecDeque<Entry>,
-}
-
-#[derive(Debug)]
-struct Slot<S> {
-    generation: u32,
-    flow: Option<Flow<S>>,
 }
 
 /// Slots looked at for a victim: the longest silent of sixteen is nearly as good as that of all, at a constant cost.
@@ -89,18 +83,20 @@ impl<S: Default> Table<S> {
     }
 
     pub fn flow(&self, slot: u32) -> Option<&Flow<S>> {
-        self.slots.get(slot as usize)?.flow.as_ref()
+        self.slots.get(slot as usize)?.as_ref()
     }
 
     pub fn flow_mut(&mut self, slot: u32) -> Option<&mut Flow<S>> {
-        self.slots.get_mut(slot as usize)?.flow.as_mut()
+        self.slots.get_mut(slot as usize)?.as_mut()
     }
 
-    pub fn generation(&self, slot: u32) -> u32 {
-        self.slots.get(slot as usize).map_or(0, |s| s.generation)
+    /// The flow in `entry`'s slot, if it is still the one that the entry was made for.
+    fn flow_of(&self, entry: Entry) -> Option<&Flow<S>> {
+        self.flow(entry.slot).filter(|flow| Entry::of(entry.slot, flow.id) == entry)
     }
 
-    /// Begins a flow with the segment that shows it first. The key must not be in the table, and the table not full.
+    /// Begins a flow with the segment that shows it first. The key must not be in the table, and the table not full; no other
+    /// flow ever has the same `id`.
     pub fn insert(
         &mut self,
         key: Key,
@@ -113,17 +109,17 @@ impl<S: Default> Table<S> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
-                self.slots.push(Slot { generation: 0, flow: None });
+                self.slots.push(None);
                 (self.slots.len() - 1) as u32
             }
         };
         if let Some(place) = self.slots.get_mut(slot as usize) {
-            place.flow = Some(flow);
+            *place = Some(flow);
         }
         self.file(slot, at);
         let (slots, hasher) = (&self.slots, &self.hasher);
         let rehash = |slot: &u32| {
-            let flow = slots.get(*slot as usize).and_then(|s| s.flow.as_ref());
+            let flow = slots.get(*slot as usize).and_then(Option::as_ref);
             flow.map_or(0, |f| hasher.hash_one(f.key))
         };
         self.index.insert_unique(hasher.hash_one(key), slot, rehash);
@@ -131,14 +127,12 @@ impl<S: Default> Table<S> {
     }
 
     pub fn remove(&mut self, slot: u32) -> Option<Flow<S>> {
-        let place = self.slots.get_mut(slot as usize)?;
-        let flow = place.flow.take()?;
-        place.generation = place.generation.wrapping_add(1);
+        let flow = self.slots.get_mut(slot as usize)?.take()?;
         let hash = self.hasher.hash_one(flow.key);
         if let Ok(entry) = self.index.find_entry(hash, |s| *s == slot) {
             entry.remove();
         }
-        self.opening_bytes = self.opening_bytes.saturating_sub(flow.noted);
+        self.opening_bytes = self.opening_bytes.saturating_sub(flow.noted());
         self.free.push(slot);
         Some(flow)
     }
@@ -164,15 +158,12 @@ impl<S: Default> Table<S> {
     /// Flows that wanted to be looked at by `now`, by the order of their beginning. Each must be removed or filed again.
     pub fn take_due(&mut self, now: Time) -> Vec<u32> {
         self.wheel.take_due(now, &mut self.due);
-        let mut due: Vec<u32> = Vec::with_capacity(self.due.len());
-        for entry in self.due.drain(..) {
-            let Some(place) = self.slots.get(entry.slot as usize) else { continue };
-            let flow = place.flow.as_ref().filter(|_| place.generation == entry.generation);
-            // A flow that was filed anew for an earlier time leaves its old entry behind.
-            if flow.is_some_and(|f| f.check.secs() < now.secs()) {
-                due.push(entry.slot);
-            }
-        }
+        let mut entries = std::mem::take(&mut self.due);
+        let mut due: Vec<u32> = Vec::with_capacity(entries.len());
+        // A flow that was filed anew for an earlier time leaves its old entry behind.
+        let valid = |entry: &Entry| self.flow_of(*entry).is_some_and(|flow| flow.is_due(now));
+        due.extend(entries.drain(..).filter(valid).map(|entry| entry.slot));
+        self.due = entries;
         due.sort_unstable_by_key(|slot| self.flow(*slot).map(|f| f.id));
         due.dedup();
         due
@@ -180,11 +171,10 @@ impl<S: Default> Table<S> {
 
     /// Files a flow for the next look: after one, and when something made an earlier one needful.
     pub fn file(&mut self, slot: u32, now: Time) {
-        let generation = self.generation(slot);
-        let place = self.slots.get_mut(slot as usize);
-        let Some(flow) = place.and_then(|p| p.flow.as_mut()) else { return };
-        flow.check = flow.check_at(&self.options).min(now.plus(HORIZON)).max(now);
-        self.wheel.file(Entry { slot, generation }, flow.check, now);
+        let Some(Some(flow)) = self.slots.get_mut(slot as usize) else { return };
+        let check = flow.check_at(&self.options).min(now.plus(HORIZON)).max(now);
+        flow.file(check);
+        self.wheel.file(Entry::of(slot, flow.id), check, now);
     }
 
     /// All flows, by the order of their beginning.
@@ -198,13 +188,12 @@ impl<S: Default> Table<S> {
     /// Notes what is held now for looking at a flow: its openings, and `more` octets. What the pool knows of a flow is kept
     /// with it: they change by segments and by handshakes, and a difference told wrong once would stay in the sum for ever.
     pub fn note_openings(&mut self, slot: u32, more: usize) {
-        let generation = self.generation(slot);
         let Some(flow) = self.flow_mut(slot) else { return };
-        let held = flow.openings.as_ref().map_or(0, |openings| openings.held()) + more;
-        let before = std::mem::replace(&mut flow.noted, held);
+        let entry = Entry::of(slot, flow.id);
+        let (before, held) = flow.note(more);
         self.opening_bytes = (self.opening_bytes + held).saturating_sub(before);
         if before == 0 && held > 0 {
-            self.holders.push_back(Entry { slot, generation });
+            self.holders.push_back(entry);
             // Two looks at the front for one push at the back: those that ended long ago never pile up.
             for _ in 0..2 {
                 let Some(front) = self.holders.front().copied() else { break };
@@ -241,18 +230,12 @@ impl<S: Default> Table<S> {
     }
 
     fn holds(&self, entry: Entry) -> bool {
-        self.generation(entry.slot) == entry.generation
-            && self.flow(entry.slot).is_some_and(|f| f.noted > 0)
+        self.flow_of(entry).is_some_and(|flow| flow.noted() > 0)
     }
 }
 
-/// Octets of one flow with a progress of `progress` octets: its slot, its place in the index (one octet of tag and four of
-/// slot number at a load of 7/16 after growth), its timer, its boxed openings without their bytes, the free list.
-pub(super) const fn flow_memory(progress: usize) -> u64 {
-    let slot = (size_of::<Slot<()>>() + progress.next_multiple_of(8)) as u64;
-    let openings = (size_of::<super::state::Openings>() + MALLOC) as u64;
-    slot + 5 * 16 / 7 + ENTRY_MEMORY + openings + 4 + 2 * size_of::<Entry>() as u64
+/// Octets of one flow that is not looked at any more, with a progress of `S`: its slot, its place in the index (one octet of tag
+/// and four of slot number at a load of 7/16 after growth), its timer, the free list.
+pub const fn flow_memory<S>() -> u64 {
+    size_of::<Option<Flow<S>>>() as u64 + 5 * 16 / 7 + ENTRY_MEMORY + 4
 }
-
-/// Bookkeeping of the allocator for one boxed value.
-const MALLOC: usize = 16;

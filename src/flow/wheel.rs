@@ -12,11 +12,19 @@ pub struct Wheel {
     next: Option<u64>,
 }
 
-/// A table slot, and the generation that guards against its having been given to another flow.
+/// A table slot, and the flow that it held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub slot: u32,
-    pub generation: u32,
+    /// The lower half of the flow's id. One that has the same comes 2^32 frames later; what an entry older than that
+    /// did to it would be an early look.
+    flow: u32,
+}
+
+impl Entry {
+    pub const fn of(slot: u32, id: u64) -> Self {
+        Self { slot, flow: id as u32 }
+    }
 }
 
 /// The longest time that an entry lies in the wheel without being looked at.
@@ -80,7 +88,7 @@ mod tests {
         let mut open = std::collections::BTreeMap::new();
         for slot in 0..20_000u32 {
             let check = now.plus(Duration::from_millis(random(90_000)));
-            wheel.file(Entry { slot, generation: 1 }, check, now);
+            wheel.file(Entry::of(slot, 1), check, now);
             open.insert(slot, check.min(now.plus(HORIZON)));
             let jump = if random(500) == 0 { random(400_000) } else { random(50) };
             now = now.plus(Duration::from_millis(jump));

@@ -14,7 +14,7 @@ use super::coverage::Seen;
 use super::judge::{Judged, judge};
 use super::name::Name;
 use super::premises::{Premises, declared, name_of};
-use super::record::{Contact, FlowLine, Record};
+use super::record::{FlowLine, Record};
 use super::rules::{InForce, Rules};
 use super::update::{Ended, Sight, Update, What};
 use crate::alert::{Cases, Raised};
@@ -158,7 +158,7 @@ impl Collector {
     /// Takes one update of `worker`.
     pub fn take(&mut self, worker: usize, update: Update) {
         self.seen.advance(update.at);
-        let Update { at, slot, generation, id, what, .. } = update;
+        let Update { at, slot, id, what, .. } = update;
         let mut record = match what {
             What::Tick => {
                 self.cases.tick(at, &mut self.raised);
@@ -170,9 +170,9 @@ impl Collector {
                 self.seen.add(Visibility::Overload, 0, bytes);
                 return;
             }
-            What::Evidence(ref both) => self.open(worker, slot, generation, id, both.0),
-            What::Counts(ref both) => self.open(worker, slot, generation, id, both.0),
-            What::Ended(ref ended) => self.open(worker, slot, generation, id, ended.ends),
+            What::Evidence(ref both) => self.open(worker, slot, id, both.0),
+            What::Counts(ref both) => self.open(worker, slot, id, both.0),
+            What::Ended(ref ended) => self.open(worker, slot, id, ended.ends),
         };
         match what {
             What::Evidence(both) => {
@@ -192,30 +192,23 @@ impl Collector {
         }
     }
 
-    fn open(
-        &mut self,
-        worker: usize,
-        slot: u32,
-        generation: u32,
-        id: u64,
-        ends: Ends,
-    ) -> Box<Record> {
+    fn open(&mut self, worker: usize, slot: u32, id: u64, ends: Ends) -> Box<Record> {
         let known = self
             .flows
             .get_mut(worker)
             .and_then(|slots| slots.get_mut(slot as usize))
             .and_then(Option::take);
         match known {
-            Some(record) if record.generation == generation => record,
+            Some(record) if record.id == id => record,
             known => {
                 if let Some(lost) = known {
                     // Its end was never told: the worker had to drop it while nobody could listen.
-                    let pending = lost.pending;
+                    let pending = lost.pending();
                     let bytes = pending.sent.bytes + pending.received.bytes;
                     self.seen.add(Visibility::Overload, 1, bytes);
                 }
                 self.seen.client(ends.client.ip);
-                let mut record = Record::new(generation, id, ends);
+                let mut record = Record::new(id, ends);
                 record.never = self.is_never(ends);
                 Box::new(record)
             }
@@ -268,6 +261,7 @@ impl Collector {
         at: Time,
     ) {
         let named_before = record.is_named();
+        let pending = record.pending();
         let decides = record.rises_to(name.via);
         if record.contact.is_some() && !decides {
             return;
@@ -293,7 +287,7 @@ impl Collector {
         let lasts = name.via.is_handshake() && !name.is_address();
         if lasts && counts && ends.transport == Transport::Tcp {
             let place = self.place(ends);
-            let owner = contact.as_ref().map(Contact::owner).unwrap_or_default();
+            let owner = contact.as_ref().map(|contact| contact.owner()).unwrap_or_default();
             self.remembered.learn(place, &owner, &name.name, at);
         }
         let product = record.contact.as_ref().is_some_and(|c| c.name.via.is_product());
@@ -307,7 +301,6 @@ impl Collector {
             let claim = record.contact.as_ref().map(|c| (c.relation, c.verdict.tenant.clone()));
             record.imitation = if counted { self.imitation(&name, claim, ends, at) } else { None };
         }
-        let pending = std::mem::take(&mut record.pending);
         if record.contact.is_some() {
             self.use_contact(record, &pending, at);
         }
@@ -343,8 +336,6 @@ impl Collector {
         if record.is_named() {
             self.see_named(record, delta);
             self.use_contact(record, delta, at);
-        } else {
-            record.pending.add(delta);
         }
     }
 
@@ -368,7 +359,7 @@ impl Collector {
         } else {
             self.left_out(ended.ends).unwrap_or_else(|| record.unnamed_as(ended.sight))
         };
-        let pending = std::mem::take(&mut record.pending);
+        let pending = record.pending();
         self.seen.add(seen, 1, pending.sent.bytes + pending.received.bytes);
         let answered = ended.sight != Sight::Empty && record.received() > 0;
         if answered

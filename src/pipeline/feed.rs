@@ -11,6 +11,7 @@ use super::rules::InForce;
 use super::shard::{self, lanes};
 use super::update::Update;
 use super::worker::{Moment, Worker};
+use super::{record, worker};
 use crate::capture::{self, Source};
 use crate::count::Counted;
 use crate::decode::{Decoder, Segment};
@@ -101,15 +102,27 @@ impl Feed {
 
     /// Octets that the threads of `workers` workers can hold at most, and the collector for their flows.
     pub fn memory(options: &Options, workers: usize) -> u64 {
+        let collected = record::MEMORY + record::CONTACT_MEMORY;
         let one = Worker::<RingOutlet>::memory(options)
             + super::ring::memory()
-            + u64::from(options.max_flows) * super::record::MEMORY;
+            + u64::from(options.max_flows) * collected;
         let lanes = if workers > 1 { shard::memory(workers) } else { 0 };
         one * workers.max(1) as u64
             + lanes
             + flow::DUPLICATES_MEMORY
             + super::coverage::MEMORY
             + super::premises::MEMORY
+    }
+
+    /// Octets of one live flow, by what it has come to; each is taken beside those before it.
+    pub const fn flow_memory() -> [(&'static str, u64); 4] {
+        let [slot, looked_at] = worker::flow_memory();
+        [
+            ("in the flow table", slot),
+            ("more while it is read, at most", looked_at),
+            ("more once it is reported", record::MEMORY),
+            ("more where it is a vendor's", record::CONTACT_MEMORY),
+        ]
     }
 
     /// Gives at most `most` updates, in their order; how many there were.

@@ -11,7 +11,7 @@ use super::judge::OWN_NAMES;
 use super::name::{Name, Via};
 use super::update::Sight;
 use crate::decode::{Endpoint, Tunnel};
-use crate::flow::{Delta, End, Ends, Tally};
+use crate::flow::{Delta, End, Ends, MALLOC, Tally};
 use crate::identity::{ClientKind, Ech, community_id};
 use crate::policy::{Decision, Relation};
 use crate::signature::{Confidence, Deployment, How, Role, Verdict};
@@ -21,10 +21,9 @@ use crate::sniff::{ClientHello, DnsMessage, EchOuter, Evidence, HttpRequest};
 use crate::time::Time;
 use crate::usage::{self, Activity, Pulse, Ticket, Visibility};
 
-/// A live flow, kept by worker slot and generation.
+/// A live flow, kept by worker and slot.
 #[derive(Debug)]
 pub struct Record {
-    pub generation: u32,
     pub id: u64,
     pub ends: Ends,
     /// The highest rank of a name so far; 0 where nothing named it but DNS questions in it.
@@ -33,20 +32,13 @@ pub struct Record {
     has_http: bool,
     /// What the extension of the last hello is, and the outer hello before it.
     pub ech: Ech,
-    pub ech_before: Option<EchOuter>,
-    /// For its line alone: these three stay empty where none will be printed.
-    names: Vec<Name>,
-    dns: Vec<DnsMessage>,
-    hello: Option<ClientHello>,
-    /// Lines already printed of a long DNS flow.
-    parts: u32,
-    pub contact: Option<Contact>,
+    pub ech_before: Option<Box<EchOuter>>,
+    /// For its line alone: none where no line will be printed.
+    told: Option<Box<Told>>,
+    pub contact: Option<Box<Contact>>,
     /// DNS was asked for its name, and the catalogue whose its server's address is.
     asked_dns: bool,
     asked_address: bool,
-    /// For its line alone: how DNS led to its address, or the names that it may have.
-    pub chain: Vec<Arc<str>>,
-    pub candidates: Vec<Arc<str>>,
     /// Its server's address has names of several owners.
     pub is_shared: bool,
     /// Its client is none of those whose use is counted.
@@ -59,14 +51,25 @@ pub struct Record {
     pub candidate: Option<Ticket>,
     /// Its name imitates somebody, and that has not been told yet.
     pub imitation: Option<Box<Imitating>>,
-    /// Octets that came before anything named the flow.
-    pub pending: Delta,
     sent: Tally,
     pub received: Tally,
     /// Whether it only keeps in touch, or somebody is connected.
     pub pulse: Pulse,
     /// It speaks a protocol of remote assistance, or of media.
     native: bool,
+}
+
+/// What the line of a flow says beside what everybody needs.
+#[derive(Debug, Default)]
+struct Told {
+    names: Vec<Name>,
+    dns: Vec<DnsMessage>,
+    hello: Option<ClientHello>,
+    /// Lines already printed of a long DNS flow.
+    parts: u32,
+    /// How DNS led to its address, or the names that it may have.
+    chain: Vec<Arc<str>>,
+    candidates: Vec<Arc<str>>,
 }
 
 /// A flow that belongs to a vendor: what is needed to count its next report without asking again.
@@ -99,7 +102,7 @@ pub struct Contact {
 #[derive(Debug)]
 pub struct Imitating {
     pub how: How,
-    pub contact: Contact,
+    pub contact: Box<Contact>,
 }
 
 impl Contact {
@@ -122,14 +125,16 @@ const MAX_NAMES: usize = 64;
 /// DNS messages of one flow that wait for its line; a resolver's flow is told in parts of so many.
 pub const DNS_PART: usize = 32;
 
-/// Octets that the collector keeps of one live flow: its record, the place of that in a vector that grows by doubling, and
-/// one name of a usual length with what else its hello said.
-pub const MEMORY: u64 = (size_of::<Record>() + 16 + 2 * size_of::<usize>() + 192) as u64;
+/// Octets that the collector keeps of one live flow that nobody's signature knows: its record, and the place of that in a vector
+/// that grows by doubling.
+pub const MEMORY: u64 = (size_of::<Record>() + MALLOC + 2 * size_of::<usize>()) as u64;
+
+/// Octets more of one that belongs to a vendor, with a name of a usual length and what is shared by few.
+pub const CONTACT_MEMORY: u64 = (size_of::<Contact>() + MALLOC + 64) as u64;
 
 impl Record {
-    pub fn new(generation: u32, id: u64, ends: Ends) -> Self {
+    pub fn new(id: u64, ends: Ends) -> Self {
         Self {
-            generation,
             id,
             ends,
             rank: 0,
@@ -137,22 +142,16 @@ impl Record {
             has_http: false,
             ech: Ech::None,
             ech_before: None,
-            names: Vec::new(),
-            dns: Vec::new(),
-            hello: None,
-            parts: 0,
+            told: None,
             contact: None,
             asked_dns: false,
             asked_address: false,
-            chain: Vec::new(),
-            candidates: Vec::new(),
             is_shared: false,
             left_out: None,
             never: false,
             hint: None,
             candidate: None,
             imitation: None,
-            pending: Delta::default(),
             sent: Tally::default(),
             received: Tally::default(),
             pulse: Pulse::default(),
@@ -163,6 +162,28 @@ impl Record {
     pub fn add(&mut self, delta: &Delta) {
         self.sent.add(&delta.sent);
         self.received.add(&delta.received);
+    }
+
+    /// What came before anything named the flow: all of it, as long as nothing did.
+    pub fn pending(&self) -> Delta {
+        if self.is_named() {
+            return Delta::default();
+        }
+        Delta { sent: self.sent, received: self.received, ..Delta::default() }
+    }
+
+    /// How DNS led to its address, for its line.
+    pub fn led_by(&mut self, chain: Vec<Arc<str>>) {
+        self.told().chain = chain;
+    }
+
+    /// The names that it may have, for its line.
+    pub fn may_be(&mut self, candidates: Vec<Arc<str>>) {
+        self.told().candidates = candidates;
+    }
+
+    fn told(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
     }
 
     /// Takes evidence; the names that it gives the flow. `keep` is off where no line will be printed.
@@ -186,7 +207,7 @@ impl Record {
                     names.clear();
                 }
                 if keep {
-                    self.hello = Some(hello);
+                    self.told().hello = Some(hello);
                 }
             }
             Evidence::Certificate(certificate) => {
@@ -197,7 +218,7 @@ impl Record {
                 names
                     .extend(all.map(|name| Name { via: Via::Certificate, name: (&**name).into() }));
                 if keep {
-                    self.names.extend(names.iter().cloned());
+                    self.told().names.extend(names.iter().cloned());
                 }
                 names.truncate(1);
             }
@@ -215,7 +236,7 @@ impl Record {
                     for (question, _) in message.questions() {
                         self.name(Via::DnsQuery, question, keep);
                     }
-                    self.dns.push(message);
+                    self.told().dns.push(message);
                 }
             }
             Evidence::Smtp(smtp) => {
@@ -258,7 +279,7 @@ impl Record {
     }
 
     pub fn has_full_part(&self) -> bool {
-        self.dns.len() >= DNS_PART
+        self.told.as_ref().is_some_and(|told| told.dns.len() >= DNS_PART)
     }
 
     /// Presence or session, for flows of which that can be said: relays of a vendor, remote assistance, media.
@@ -332,20 +353,27 @@ impl Record {
     }
 
     pub fn name(&mut self, via: Via, name: &str, keep: bool) -> Name {
-        if let Some(known) = self.names.iter().find(|n| n.via == via && &*n.name == name) {
+        if !keep {
+            return Name { via, name: Arc::from(name) };
+        }
+        let names = &mut self.told().names;
+        if let Some(known) = names.iter().find(|n| n.via == via && &*n.name == name) {
             return known.clone();
         }
         let name = Name { via, name: Arc::from(name) };
-        if keep && self.names.len() < MAX_NAMES {
-            self.names.push(name.clone());
+        if names.len() < MAX_NAMES {
+            names.push(name.clone());
         }
         name
     }
 
     /// The line of this flow: the whole, or the next part of a long one.
     pub fn line(&mut self, at: Time, ended: Option<(Time, End, Visibility)>) -> FlowLine {
-        let part = (self.parts > 0 || ended.is_none()).then_some(self.parts);
-        self.parts += 1;
+        let activity = self.activity();
+        let told = self.told.get_or_insert_default();
+        let part = (told.parts > 0 || ended.is_none()).then_some(told.parts);
+        told.parts += 1;
+        let hello = told.hello.as_ref();
         let contact = self.contact.as_ref();
         FlowLine {
             id: self.id,
@@ -357,12 +385,12 @@ impl Record {
             server: Place::from(self.ends.server),
             community_id: community_id(self.ends.client, self.ends.server, self.ends.transport),
             tunnels: tunnels(self.ends),
-            names: std::mem::take(&mut self.names),
-            dns: std::mem::take(&mut self.dns).into_iter().map(DnsLine::from).collect(),
-            alpn: self.hello.as_ref().map(|h| h.alpn.clone()).unwrap_or_default(),
-            tls_versions: self.hello.as_ref().map(|h| h.versions.clone()).unwrap_or_default(),
+            names: std::mem::take(&mut told.names),
+            dns: std::mem::take(&mut told.dns).into_iter().map(DnsLine::from).collect(),
+            alpn: hello.map(|h| h.alpn.clone()).unwrap_or_default(),
+            tls_versions: hello.map(|h| h.versions.clone()).unwrap_or_default(),
             ech: self.has_hello.then_some(self.ech),
-            ja4: self.hello.as_ref().and_then(|h| h.ja4.clone()),
+            ja4: hello.and_then(|h| h.ja4.clone()),
             sent: self.sent,
             received: self.received,
             vendor: contact.map(|c| c.verdict.vendor.id.clone()),
@@ -378,10 +406,10 @@ impl Record {
             confidence: contact.map(|c| c.verdict.confidence),
             chain: match contact {
                 Some(contact) if contact.name.via != Via::Dns => contact.chain.clone(),
-                _ => std::mem::take(&mut self.chain),
+                _ => std::mem::take(&mut told.chain),
             },
-            candidates: std::mem::take(&mut self.candidates),
-            activity: self.activity(),
+            candidates: std::mem::take(&mut told.candidates),
+            activity,
             relation: contact.map(|c| c.relation.name()),
             state: contact.map(|c| c.decision.state.name()),
             group: contact.map(|c| c.key.group.clone()),
@@ -498,6 +526,9 @@ pub fn write_ascii(out: &mut impl Write, value: &impl Serialize) -> io::Result<(
     out.write_all(b"\n")
 }
 
+/// A worker may have hundreds of thousands of live flows.
+const _: () = assert!(size_of::<Record>() <= 192);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -512,7 +543,7 @@ mod tests {
             vlan: None,
             tunnels: Tunnels::default(),
         };
-        Record::new(0, 1, ends)
+        Record::new(1, ends)
     }
 
     fn request(host: &str) -> Evidence {
@@ -529,8 +560,8 @@ mod tests {
         }
         without.learn(Evidence::Tls(ClientHello::default()), false);
         assert!(!without.is_named() && without.rises_to(Via::HttpHost));
-        assert_eq!((without.names.len(), with.names.len()), (0, MAX_NAMES));
-        assert!(without.hello.is_none() && without.has_hello && without.is_named());
+        assert_eq!(with.told().names.len(), MAX_NAMES);
+        assert!(without.told.is_none() && without.has_hello && without.is_named());
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
     use crate::time::Time;
 
     fn update(ordinal: u64, id: u64) -> Update {
-        Update { ordinal, at: Time::ZERO, slot: 0, generation: 0, id, what: What::Tick }
+        Update { ordinal, at: Time::ZERO, slot: 0, id, what: What::Tick }
     }
 
     #[test]

@@ -13,8 +13,7 @@ pub struct Update {
     pub at: Time,
     /// Where the collector keeps what it knows of the flow.
     pub slot: u32,
-    pub generation: u32,
-    /// The number of the frame that began the flow.
+    /// The number of the frame that began the flow: no other in its slot has the same.
     pub id: u64,
     pub what: What,
 }

@@ -11,7 +11,7 @@ use super::rules::InForce;
 use super::update::{Ended, Outlet, Sight, Update, What};
 use crate::count::{Cells, Counted};
 use crate::decode::{Segment, Transport};
-use crate::flow::{Counter, Delta, End, Flow, Key, Options, Side, Table};
+use crate::flow::{self, Counter, Delta, End, Flow, Key, Options, Side, Table};
 use crate::sniff::{self, Evidence, Patterns, Progress};
 use crate::time::Time;
 
@@ -43,7 +43,8 @@ pub struct Moment {
 /// What a worker keeps of one flow while and after its openings are read.
 #[derive(Debug, Default)]
 pub struct Probe {
-    progress: Progress,
+    /// From the first payload until its wants are met: most flows have none for most of their time.
+    progress: Option<Box<Progress>>,
     sight: Sight,
     /// Segments with payload that were looked at while the beginning was only guessed.
     guesses: u8,
@@ -57,6 +58,33 @@ pub struct Probe {
     quic: bool,
     /// How often that was.
     connections: u8,
+}
+
+/// Octets of a progress in its box.
+const PROGRESS_MEMORY: u64 = (size_of::<Progress>() + flow::MALLOC) as u64;
+
+/// Octets of one flow in the table, and beside it while it is looked at, without the bytes of its opening.
+pub const fn flow_memory() -> [u64; 2] {
+    [flow::flow_memory::<Probe>(), flow::LOOK_MEMORY + PROGRESS_MEMORY]
+}
+
+/// A worker may have hundreds of thousands of live flows: what is of use only while one is looked at lies in boxes.
+const _: () = assert!(flow::flow_memory::<Probe>() <= 248);
+
+impl Probe {
+    fn reading(&mut self) -> &mut Progress {
+        self.progress.get_or_insert_default()
+    }
+
+    fn swap_sides(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            progress.swap_sides();
+        }
+    }
+
+    fn client_is_done(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.client_is_done())
+    }
 }
 
 crate::rows! {
@@ -122,7 +150,8 @@ impl<O: Outlet> Worker<O> {
 
     /// Octets that a worker can hold at most.
     pub fn memory(options: &Options) -> u64 {
-        options.memory(size_of::<Probe>()) + (BACKLOG * size_of::<Update>() + BACKLOG_OCTETS) as u64
+        options.memory::<Probe>(PROGRESS_MEMORY)
+            + (BACKLOG * size_of::<Update>() + BACKLOG_OCTETS) as u64
     }
 
     /// Takes one segment; `frame` is its number in the capture.
@@ -156,14 +185,14 @@ impl<O: Outlet> Worker<O> {
         let client = flow.client();
         flow.count(segment, sender, at);
         if flow.client() != client {
-            flow.progress.progress.swap_sides();
+            flow.progress.swap_sides();
         }
         if next_request {
             flow.open_again(sender, segment, at);
-            flow.progress.progress.restart_http();
+            flow.progress.reading().restart_http();
         }
         match flow.key.transport {
-            Transport::Tcp if flow.openings.is_some() => self.read_stream(slot, sender, segment),
+            Transport::Tcp if flow.is_looked_at() => self.read_stream(slot, sender, segment),
             Transport::Udp if !flow.progress.done => self.read_datagram(slot, sender, segment),
             Transport::Udp if flow.progress.quic => self.read_connection(slot, sender, segment),
             _ => {}
@@ -184,7 +213,7 @@ impl<O: Outlet> Worker<O> {
             // After all that happened at this tick; a full ring may lose it, the next is 100 ms away.
             let Moment { at, ordinal } = moment;
             let what = What::Tick;
-            let tick = Update { ordinal, at, slot: 0, generation: 0, id: u64::MAX, what };
+            let tick = Update { ordinal, at, slot: 0, id: u64::MAX, what };
             let _ = self.outlet.push(tick);
         }
         self.cells.set(Counter::Active, self.table.len() as u64);
@@ -249,7 +278,7 @@ impl<O: Outlet> Worker<O> {
         let Some(flow) = self.table.flow(slot).filter(|f| !f.unreported().is_empty()) else {
             return;
         };
-        let what = What::Counts(Box::new((flow.ends(), *flow.unreported(), flow.progress.sight)));
+        let what = What::Counts(Box::new((flow.ends(), flow.unreported(), flow.progress.sight)));
         let Some(update) = self.update(slot, what) else { return };
         match self.outlet.push(update) {
             Ok(()) => {
@@ -273,7 +302,7 @@ impl<O: Outlet> Worker<O> {
         let Some(flow) = self.table.flow(slot) else { return true };
         let ended = Ended {
             ends: flow.ends(),
-            delta: *flow.unreported(),
+            delta: flow.unreported(),
             start: flow.start,
             last: flow.last,
             end,
@@ -302,21 +331,14 @@ impl<O: Outlet> Worker<O> {
         }
         // The collector is behind as well: the octets are kept, the flow is not.
         if let Some(flow) = self.table.remove(slot) {
-            self.residue.add(flow.unreported());
+            self.residue.add(&flow.unreported());
             flow.count_end(end, &self.cells);
         }
     }
 
     fn update(&self, slot: u32, what: What) -> Option<Update> {
         let flow = self.table.flow(slot)?;
-        Some(Update {
-            ordinal: self.moment.ordinal,
-            at: self.moment.at,
-            slot,
-            generation: self.table.generation(slot),
-            id: flow.id,
-            what,
-        })
+        Some(Update { ordinal: self.moment.ordinal, at: self.moment.at, slot, id: flow.id, what })
     }
 
     fn push_or_keep(&mut self, update: Update) -> bool {
@@ -356,7 +378,7 @@ impl<O: Outlet> Worker<O> {
         }
         let Moment { at, ordinal } = self.moment;
         let what = What::Residue(self.residue);
-        let update = Update { ordinal, at, slot: u32::MAX, generation: 0, id: 0, what };
+        let update = Update { ordinal, at, slot: u32::MAX, id: 0, what };
         if self.outlet.push(update).is_ok() {
             self.residue = Delta::default();
         }

@@ -76,6 +76,8 @@ impl Holders {
         }
         self.held.retain(|known| known.name != held.name);
         self.held.retain(|known| known.expires >= at);
+        // Nearly all addresses have one name at a time: room for four would be most of what the table holds.
+        self.held.reserve_exact(1);
         self.held.insert(0, held);
         if self.held.len() > MAX_HOLDERS
             && let Some(last) = self.held.pop()

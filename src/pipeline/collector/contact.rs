@@ -18,7 +18,13 @@ use crate::usage::{Activity, Addition, Key};
 
 impl Collector {
     /// Who asked for a vendor's name, and what policy says.
-    pub(super) fn contact(&self, name: &Name, judged: Judged, ends: Ends, at: Time) -> Contact {
+    pub(super) fn contact(
+        &self,
+        name: &Name,
+        judged: Judged,
+        ends: Ends,
+        at: Time,
+    ) -> Box<Contact> {
         let rules = &self.now_in_force;
         let deployment = self.premises.deployment(rules, &judged, name, ends);
         let reached = (deployment == Deployment::OnPremise && self.premises.comes_in(ends))
@@ -57,7 +63,7 @@ impl Collector {
             tenant: verdict.tenant.clone(),
             role: verdict.role,
         };
-        Contact {
+        Box::new(Contact {
             name: name.clone(),
             relation,
             deployment,
@@ -76,7 +82,7 @@ impl Collector {
             inside: [ends.client, ends.server]
                 .iter()
                 .all(|end| self.flow_options.is_local(end.ip.ip())),
-        }
+        })
     }
 
     /// Adds a report of a flow to the usage it belongs to, and asks whether there is something to say about it.

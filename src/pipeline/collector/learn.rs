@@ -68,10 +68,10 @@ impl Collector {
             let led = self.names.of_flow(client, server, at);
             led.is_some_and(|led| led.names.iter().any(|one| one.name.eq_ignore_ascii_case(sni)))
         });
-        let before = record.ech_before.as_ref();
+        let before = record.ech_before.as_deref();
         record.ech = self.identity.fronts.judge(offer, before, sni, asked, at);
         if let EchOffer::Outer(outer) = offer {
-            record.ech_before = Some(*outer);
+            record.ech_before = Some(Box::new(*outer));
         }
     }
 

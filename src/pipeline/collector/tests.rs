@@ -119,7 +119,6 @@ impl Desk {
         self.told += 1;
         self.at = self.at.plus_secs(1);
         let (id, at) = (self.told, self.at);
-        let generation = u32::try_from(id).unwrap();
         let delta = Delta {
             sent: Tally { bytes: 1_000, packets: 2, spoken: 1 },
             minute: 1,
@@ -128,7 +127,7 @@ impl Desk {
         let ended = Ended { ends, delta, start: at, last: at, end: End::Closed, sight };
         let evidence = evidence.map(|evidence| What::Evidence(Box::new((ends, evidence))));
         for what in evidence.into_iter().chain([What::Ended(Box::new(ended))]) {
-            self.collector.take(0, Update { ordinal: id, at, slot: 0, generation, id, what });
+            self.collector.take(0, Update { ordinal: id, at, slot: 0, id, what });
         }
     }
 
@@ -384,12 +383,11 @@ fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
         tunnels: Tunnels::default(),
     };
     let sent = Tally { bytes: 1_000, packets: 1, spoken: 1 };
-    for generation in 0..2 {
+    for id in 0..2 {
         let what =
             What::Counts(Box::new((ends, Delta { sent, ..Delta::default() }, Sight::Pending)));
         let at = Time::from_secs(1);
-        let ordinal = u64::from(generation);
-        collector.take(0, Update { ordinal, at, slot: 3, generation, id: ordinal, what });
+        collector.take(0, Update { ordinal: id, at, slot: 3, id, what });
     }
     let rows = collector.seen.visibility_rows();
     assert_eq!(rows.len(), 1, "what the second flow sent is pending: {rows:?}");

@@ -41,14 +41,14 @@ impl Collector {
             Resolved::Decided(candidate, judged) => {
                 let name = record.name(Via::Dns, &candidate.name, self.keep_lines);
                 if self.keep_lines {
-                    record.chain = evidence(&candidate, server);
+                    record.led_by(evidence(&candidate, server));
                 }
                 self.named(record, ends, name, judged, at);
             }
             Resolved::Ambiguous(names) => {
                 record.is_shared = true;
                 if self.keep_lines {
-                    record.candidates = names;
+                    record.may_be(names);
                 }
             }
         }

@@ -15,10 +15,10 @@ impl<O: Outlet> Worker<O> {
         }
         let limit = self.table.options().opening_limit();
         let Some(flow) = self.table.flow_mut(slot) else { return };
-        if sender == flow.client() && flow.progress.progress.client_is_done() {
+        if sender == flow.client() && flow.progress.client_is_done() {
             return;
         }
-        let Some(openings) = flow.openings.as_mut() else { return };
+        let Some(openings) = flow.openings_mut() else { return };
         let first = openings.held() == 0;
         let placed = openings.place(segment, sender, limit);
         let certain = openings.of(sender).is_certain();
@@ -27,7 +27,7 @@ impl<O: Outlet> Worker<O> {
         }
         if !certain && flow.progress.sight == Sight::Pending {
             // An earlier segment may still come: what was said of a guessed beginning is asked again.
-            flow.progress.progress = Progress::default();
+            *flow.progress.reading() = Progress::default();
             flow.progress.guesses = flow.progress.guesses.saturating_add(1);
         }
         let guessing = !certain && flow.progress.guesses < GUESSES;
@@ -36,9 +36,8 @@ impl<O: Outlet> Worker<O> {
             wants = self.sniff(slot, false);
         }
         let flow = self.table.flow(slot);
-        let full = flow
-            .and_then(|f| f.openings.as_ref())
-            .is_some_and(|o| o.of(sender).bytes().len() >= limit);
+        let full =
+            flow.and_then(Flow::openings).is_some_and(|o| o.of(sender).bytes().len() >= limit);
         self.table.note_openings(slot, 0);
         if first && wants == Wants::More {
             // From now on there is a time after which it is given up.
@@ -66,20 +65,19 @@ impl<O: Outlet> Worker<O> {
         if !std::mem::replace(&mut flow.progress.spoke, true) {
             let ends = flow.ends();
             if [ends.client.port, ends.server.port].into_iter().any(sniff::dns::is_port) {
-                flow.progress.progress.expect_dns();
+                flow.progress.reading().expect_dns();
             }
         }
         let found = &mut self.found;
-        let wants =
-            flow.progress.progress.datagram(from_client, segment.payload, &mut |evidence| {
-                found.push(evidence);
-            });
-        let progress = &mut flow.progress.progress;
+        let progress = flow.progress.reading();
+        let wants = progress.datagram(from_client, segment.payload, &mut |evidence| {
+            found.push(evidence);
+        });
         progress.counts(|row| self.answers.add(row, 1));
         let (waits, octets) = (progress.is_waiting(), progress.octets());
         let sealed = progress.is_sealed();
         if progress.is_swapped() && flow.swap_ends() {
-            flow.progress.progress.swap_sides();
+            flow.progress.swap_sides();
         }
         let at = self.moment.at;
         let begins = wants == Wants::More && waits && flow.look_since(at);
@@ -115,7 +113,7 @@ impl<O: Outlet> Worker<O> {
         let probe = &mut flow.progress;
         probe.connections += 1;
         probe.done = false;
-        probe.progress.restart_quic();
+        probe.reading().restart_quic();
         self.read_datagram(slot, sender, segment);
     }
 
@@ -131,18 +129,20 @@ impl<O: Outlet> Worker<O> {
     fn sniff(&mut self, slot: u32, last: bool) -> Wants {
         let Some(flow) = self.table.flow_mut(slot) else { return Wants::Met };
         let client = flow.client();
-        let openings = flow.openings.as_ref();
+        // What is read stands in one box of the flow and how far in another: taken out, both can be borrowed.
+        let mut progress = flow.progress.progress.take().unwrap_or_default();
+        let openings = flow.openings();
         let of = |side| openings.map_or(&[][..], |openings| openings.of(side).bytes());
         let (client, server) = (of(client), of(client.other()));
         let both = Openings::new(client, server, &self.patterns);
-        let progress = &mut flow.progress.progress;
         let mut out = |evidence| self.found.push(evidence);
         let wants =
             if last { progress.end(&both, &mut out) } else { progress.stream(&both, &mut out) };
         progress.counts(|row| self.answers.add(row, 1));
         if progress.is_swapped() && flow.swap_ends() {
-            flow.progress.progress.swap_sides();
+            progress.swap_sides();
         }
+        flow.progress.progress = Some(progress);
         wants
     }
 
@@ -151,13 +151,13 @@ impl<O: Outlet> Worker<O> {
         if !self.table.flow(slot).is_some_and(Flow::is_looked_at) {
             return;
         }
-        let progress = self.table.flow(slot).map(|flow| &flow.progress.progress);
-        let sealed = progress.is_some_and(Progress::is_sealed);
-        let guess = progress.is_some_and(Progress::is_guess);
+        let progress = self.table.flow(slot).and_then(|flow| flow.progress.progress.as_ref());
+        let sealed = progress.is_some_and(|progress| progress.is_sealed());
+        let guess = progress.is_some_and(|progress| progress.is_guess());
         self.sniff(slot, true);
         self.emit_found(slot);
         let Some(flow) = self.table.flow(slot) else { return };
-        let empty = flow.openings.as_ref().is_some_and(|o| o.held() == 0);
+        let empty = flow.openings().is_some_and(|o| o.held() == 0);
         let mid = flow.is_mid_stream();
         let sight = match sight {
             _ if empty => Sight::Empty,
@@ -172,6 +172,7 @@ impl<O: Outlet> Worker<O> {
     fn close(&mut self, slot: u32, sight: Sight) {
         self.table.close_openings(slot);
         let Some(flow) = self.table.flow_mut(slot) else { return };
+        flow.progress.progress = None;
         flow.progress.done = true;
         if flow.progress.sight == Sight::Pending {
             flow.progress.sight = sight;
@@ -205,7 +206,7 @@ impl<O: Outlet> Worker<O> {
 #[inline]
 pub(super) fn begins_request(flow: &Flow<Probe>, sender: Side, segment: &Segment<'_>) -> bool {
     flow.progress.http
-        && (flow.openings.is_none() || flow.progress.progress.client_is_done())
+        && (flow.openings().is_none() || flow.progress.client_is_done())
         && sender == flow.client()
         && sniff::http::begins_with_method(segment.payload)
 }

@@ -446,8 +446,7 @@ impl Outlet for Full {
 fn a_reused_key_is_in_the_table_once_although_its_end_cannot_be_told() {
     let mut worker = Worker::new(&Options::default(), Full);
     let what = || What::Tick;
-    let wait =
-        || Update { ordinal: 0, at: Time::ZERO, slot: 0, generation: 0, id: 0, what: what() };
+    let wait = || Update { ordinal: 0, at: Time::ZERO, slot: 0, id: 0, what: what() };
     worker.backlog.extend((0..BACKLOG).map(|_| wait()));
     let mut reset = flags(2, false, true);
     reset.rst = true;
