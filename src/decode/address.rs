@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// IPv4 addresses are kept as IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2), which never appear on a wire. Aligned as
 /// half a number: aligned as a whole one, each end of a flow would take eight octets more, all of them padding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 pub struct Address(u128);
 
 const MAPPED: u128 = 0xffff_0000_0000;
