@@ -6,11 +6,15 @@
 
 mod acks;
 mod alerts;
+#[path = "../chance/mod.rs"]
+mod chance;
 mod demo;
 mod dictionary;
 #[path = "../doses/mod.rs"]
 mod doses;
+mod faulty;
 mod hours;
+mod kills;
 mod life;
 mod live;
 mod privacy;

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::chance::Random;
+
 /// A day that fills with frames. Times are seconds of it.
 pub struct Day {
     frames: Vec<(u64, Vec<u8>)>,
@@ -122,7 +124,7 @@ impl Day {
             let cookies = self.random.below(48) as usize;
             let received = 200 + self.random.below(1_500) as usize;
             self.ask(at, on, sent + cookies, received);
-            at += period * (1.0 + self.random.share() / 20.0) + ROUND;
+            at += period * (1.0 + self.share() / 20.0) + ROUND;
         }
     }
 
@@ -140,16 +142,16 @@ impl Day {
                 let sent = octets + self.random.below(2 * octets as u32) as usize;
                 let received = 500 + self.random.below(30_000) as usize;
                 self.ask(at, on, sent, received);
-                at += 0.1 + self.random.share() / 2.0;
+                at += 0.1 + self.share() / 2.0;
             }
             // Exponential, as far as a person waits.
-            at += (1.2 - (1.0 - self.random.share()).ln() * mean).min(6.0 * mean);
+            at += (1.2 - (1.0 - self.share()).ln() * mean).min(6.0 * mean);
         }
     }
 
     /// A number from 0 up to, and without, 1.
     pub fn share(&mut self) -> f64 {
-        self.random.share()
+        f64::from(self.random.below(1 << 20)) / f64::from(1 << 20)
     }
 
     /// Writes the day as a capture, in the order of time.
@@ -221,26 +223,6 @@ impl Day {
 const SYN: u8 = 2;
 const PUSH: u8 = 8;
 const ACK: u8 = 16;
-
-/// SplitMix64: the same day each time.
-struct Random(u64);
-
-impl Random {
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    const fn below(&mut self, end: u32) -> u32 {
-        (self.next() % end as u64) as u32
-    }
-
-    fn share(&mut self) -> f64 {
-        f64::from(self.below(1 << 20)) / f64::from(1 << 20)
-    }
-}
 
 fn record(kind: u8, octets: &[u8]) -> Vec<u8> {
     [&[kind, 3, 3][..], &vector(octets)].concat()

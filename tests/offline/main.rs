@@ -8,6 +8,8 @@ mod again;
 mod bounds;
 mod cases;
 mod catalog;
+#[path = "../chance/mod.rs"]
+mod chance;
 mod clients;
 mod configuration;
 mod days;
