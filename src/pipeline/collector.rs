@@ -7,7 +7,6 @@ mod learn;
 mod unnamed;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use self::imitation::Honest;
 use super::coverage::Seen;
@@ -55,9 +54,6 @@ pub struct Collector {
     pub premises: Premises,
     never: Arc<Cells<NeverCounter>>,
 }
-
-/// A flow that lives is first told so long after it began, at most: names that ran out since then were good.
-const FIRST_REPORT: Duration = Duration::from_secs(10);
 
 /// What the collector is made of.
 pub struct Parts {
@@ -171,7 +167,7 @@ impl Collector {
                 return;
             }
             What::Evidence(ref both) => self.open(worker, slot, id, both.0),
-            What::Counts(ref both) => self.open(worker, slot, id, both.0),
+            What::Counts(ref interim) => self.open(worker, slot, id, interim.ends),
             What::Ended(ref ended) => self.open(worker, slot, id, ended.ends),
         };
         match what {
@@ -180,11 +176,10 @@ impl Collector {
                 self.learn(&mut record, ends, evidence, at);
                 self.keep(worker, slot, record);
             }
-            What::Counts(both) => {
-                let began = (at.minus(FIRST_REPORT), at);
-                self.name_by_others(&mut record, both.2, began, at);
+            What::Counts(interim) => {
+                self.name_by_others(&mut record, interim.sight, interim.start, at);
                 self.name_by_server(&mut record, at);
-                self.count(&mut record, &both.1, at);
+                self.count(&mut record, &interim.delta, at);
                 self.keep(worker, slot, record);
             }
             What::Ended(ended) => self.end(&mut record, &ended),
@@ -343,8 +338,7 @@ impl Collector {
         record.ends = ended.ends;
         // What never carried payload was no use of anything.
         if ended.sight != Sight::Empty {
-            let began = (ended.start, ended.start);
-            self.name_by_others(record, ended.sight, began, ended.last);
+            self.name_by_others(record, ended.sight, ended.start, ended.last);
             self.name_by_server(record, ended.last);
         }
         self.count(record, &ended.delta, ended.last);

@@ -21,7 +21,7 @@ pub struct Update {
 #[derive(Debug)]
 pub enum What {
     Evidence(Box<(Ends, Evidence)>),
-    Counts(Box<(Ends, Delta, Sight)>),
+    Counts(Box<Interim>),
     Ended(Box<Ended>),
     /// Bytes of flows that had to be dropped before they could be reported.
     Residue(Delta),
@@ -36,6 +36,15 @@ impl Update {
             What::Counts(_) | What::Ended(_) | What::Residue(_) | What::Tick => 0,
         }
     }
+}
+
+/// What a flow that goes on did since it last told.
+#[derive(Debug)]
+pub struct Interim {
+    pub ends: Ends,
+    pub delta: Delta,
+    pub start: Time,
+    pub sight: Sight,
 }
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use self::reading::begins_request;
 use super::ring::{PAUSE, RingOutlet};
 use super::rules::InForce;
-use super::update::{Ended, Outlet, Sight, Update, What};
+use super::update::{Ended, Interim, Outlet, Sight, Update, What};
 use crate::count::{Cells, Counted};
 use crate::decode::{Segment, Transport};
 use crate::flow::{self, Counter, Delta, End, Flow, Key, Options, Side, Table};
@@ -278,7 +278,12 @@ impl<O: Outlet> Worker<O> {
         let Some(flow) = self.table.flow(slot).filter(|f| !f.unreported().is_empty()) else {
             return;
         };
-        let what = What::Counts(Box::new((flow.ends(), flow.unreported(), flow.progress.sight)));
+        let what = What::Counts(Box::new(Interim {
+            ends: flow.ends(),
+            delta: flow.unreported(),
+            start: flow.start,
+            sight: flow.progress.sight,
+        }));
         let Some(update) = self.update(slot, what) else { return };
         match self.outlet.push(update) {
             Ok(()) => {

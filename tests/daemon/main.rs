@@ -10,6 +10,7 @@ mod alerts;
 mod chance;
 mod demo;
 mod dictionary;
+mod disk;
 #[path = "../doses/mod.rs"]
 mod doses;
 mod faulty;

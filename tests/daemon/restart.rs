@@ -1,4 +1,4 @@
-//! What is known and owed outlives a stop, a kill and a damaged store.
+//! What is known and owed outlives a stop and a kill.
 
 use std::fs;
 
@@ -141,25 +141,6 @@ fn killed_and_told(wire: &Wire) {
     assert!((1..=2).contains(&up.len()), "once, or twice where the kill came before the receipt");
     assert!(up.iter().all(|event| *event == down[0]), "as it was accepted");
     assert_eq!(down[0]["finding"]["id"], "unsanctioned_use");
-}
-
-#[test]
-fn a_damaged_store_is_set_aside() {
-    let Some(wire) = Wire::new() else { return };
-    let office = Office::new(POLICY);
-    office.run(&wire.near).stop();
-    let store = office.path("state/saastap.db");
-    let garbage = b"no database ".repeat(1_000);
-    fs::write(&store, &garbage).unwrap();
-    let sensor = office.run(&wire.near);
-    assert!(office.text("log").contains("saastap.db was damaged: it lies now at "));
-    wire.sender().play("anydesk-session", 50);
-    sensor.until("it counts", |s| s.usage("anydesk").is_some());
-    sensor.stop();
-    let files = fs::read_dir(office.path("state")).unwrap().map(|f| f.unwrap().path());
-    let aside: Vec<_> = files.filter(|f| fs::read(f).unwrap() == garbage).collect();
-    assert_eq!(aside.len(), 1, "what was damaged is kept");
-    assert_ne!(aside[0], store);
 }
 
 const PACKETS: &str = "saastap_capture_packets_total";

@@ -56,7 +56,8 @@ impl Wire {
     }
 
     pub fn sender(&self) -> Sender {
-        Sender(Capture::from_device(self.far.as_str()).unwrap().open().unwrap())
+        let far = Capture::from_device(self.far.as_str()).unwrap().open().unwrap();
+        Sender { far, requests: 0 }
     }
 }
 
@@ -66,7 +67,10 @@ impl Drop for Wire {
     }
 }
 
-pub struct Sender(Capture<Active>);
+pub struct Sender {
+    far: Capture<Active>,
+    requests: u16,
+}
 
 impl Sender {
     /// Plays a capture with its gaps divided by `faster`; how many frames it has.
@@ -78,7 +82,7 @@ impl Sender {
             let at = Duration::new(at.tv_sec as u64, at.tv_usec as u32 * 1_000);
             let due = (at - *first.get_or_insert(at)) / faster;
             thread::sleep(due.saturating_sub(start.elapsed()));
-            self.0.sendpacket(packet.data).unwrap();
+            self.far.sendpacket(packet.data).unwrap();
             frames += 1;
         }
         assert!(frames > 0, "{capture} is empty");
@@ -136,6 +140,9 @@ impl Sender {
         [ask, told]: [&str; 2],
         shaken: bool,
     ) -> u64 {
+        // A port of its own for each, or a mirror's copies is what equal frames would be.
+        self.requests += 1;
+        let own = 40_080 + self.requests % 20_000;
         let (asked, said) = (1 + ask.len() as u32, 1 + told.len() as u32);
         // Towards the server, flags, sequence and acknowledgement number, octets.
         let segments: [(bool, u8, u32, u32, &str); 7] = [
@@ -150,7 +157,7 @@ impl Sender {
         let segments = &segments[if shaken { 0 } else { 3 }..];
         for &(there, flags, sequence, acknowledged, payload) in segments {
             let (from, to) = if there { (client, server) } else { (server, client) };
-            let ports: [u16; 2] = if there { [40_080, port] } else { [port, 40_080] };
+            let ports: [u16; 2] = if there { [own, port] } else { [port, own] };
             let mut frame = vec![2, 0, 0xc6, 0x12, 0, to[3], 2, 0, 0xc6, 0x12, 0, from[3]];
             frame.extend([8, 0, 0x45, 0]);
             frame.extend((40 + payload.len() as u16).to_be_bytes());
@@ -187,7 +194,7 @@ impl Sender {
     }
 
     pub fn frame(&mut self, frame: &[u8]) {
-        self.0.sendpacket(frame).unwrap();
+        self.far.sendpacket(frame).unwrap();
     }
 }
 

@@ -45,11 +45,10 @@ impl<K: Eq + Hash> Addresses<K> {
         self.0.change(key, |holders| holders.note(held, at))
     }
 
-    /// The names that were known before `until` and had not run out at `at`, the one learned last first, and whether they
-    /// are all.
-    pub fn names(&self, key: &K, at: Time, until: Time) -> (Vec<&Held>, bool) {
+    /// The names that were known at `at` and had not run out, the one learned last first, and whether they are all.
+    pub fn names(&self, key: &K, at: Time) -> (Vec<&Held>, bool) {
         let Some(holders) = self.0.get(key) else { return (Vec::new(), true) };
-        let live = holders.held.iter().filter(|held| held.expires >= at && held.since <= until);
+        let live = holders.held.iter().filter(|held| held.expires >= at && held.since <= at);
         (live.collect(), holders.crowded < at)
     }
 

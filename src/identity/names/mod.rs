@@ -158,27 +158,16 @@ impl Names {
         self.take(client, &learned, for_all, at);
     }
 
-    /// The names under which a client may have reached a server: those it asked for itself, else those that anybody asked.
+    /// The names under which a client may have reached a server with a flow that began at `at`: those it asked for itself,
+    /// else those that anybody asked.
     pub fn of_flow(&self, client: IpAddr, server: IpAddr, at: Time) -> Option<Candidates> {
-        self.of_flow_within(client, server, at, at)
-    }
-
-    /// The same where it is only known that the flow began between two times: names count that were good after the first,
-    /// and known before the second.
-    pub fn of_flow_within(
-        &self,
-        client: IpAddr,
-        server: IpAddr,
-        at: Time,
-        until: Time,
-    ) -> Option<Candidates> {
         let (client, server) = (client.to_canonical(), server.to_canonical());
-        let (own, all) = self.pairs.names(&(client, server), at, until);
+        let (own, all) = self.pairs.names(&(client, server), at);
         if !own.is_empty() {
             let names = own.into_iter().map(Candidate::from).collect();
             return Some(Candidates { names, source: Source::Client, more: !all });
         }
-        let (held, all) = self.servers.names(&server, at, until);
+        let (held, all) = self.servers.names(&server, at);
         let mut names: Vec<Candidate> = Vec::new();
         for held in &held {
             // A resolver asks for each name of a chain by itself, so that the question lies further back.

@@ -91,7 +91,7 @@ impl Names {
         // Those that are not worth a row make room for others.
         while rows.len() < limit && !self.changed.addresses.is_empty() {
             for address in take(&mut self.changed.addresses, limit - rows.len()) {
-                let (held, _) = self.servers.names(&address, at, at);
+                let (held, _) = self.servers.names(&address, at);
                 let until = held.iter().map(|held| held.expires).max().unwrap_or(Time::ZERO);
                 if !public(address) || until < at.plus(WORTH_KEEPING) {
                     continue;

@@ -145,14 +145,14 @@ fn a_name_that_was_learned_after_the_flow_began_is_not_its_name() {
     let mut names = names();
     below(&mut names, CLIENT, &answer("a.example", &[a("a.example", 60, ZENDESK)]), 10);
     below(&mut names, CLIENT, &answer("b.example", &[a("b.example", 60, ZENDESK)]), 20);
-    let within = |from, until| -> Vec<String> {
-        let found = names.of_flow_within(ip(CLIENT), ip(ZENDESK), at(from), at(until));
+    let began = |secs| -> Vec<String> {
+        let found = names.of_flow(ip(CLIENT), ip(ZENDESK), at(secs));
         found.map_or_else(Vec::new, |f| f.names.iter().map(|c| c.name.to_string()).collect())
     };
-    assert!(within(9, 9).is_empty());
-    assert_eq!(within(15, 15), ["a.example"]);
-    assert_eq!(within(15, 25), ["b.example", "a.example"]);
-    assert_eq!(within(71, 75), ["b.example"]);
+    assert!(began(9).is_empty());
+    assert_eq!(began(15), ["a.example"]);
+    assert_eq!(began(25), ["b.example", "a.example"]);
+    assert_eq!(began(75), ["b.example"]);
 }
 
 #[test]

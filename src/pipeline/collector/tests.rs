@@ -10,6 +10,7 @@ use crate::flow::{End, Tally};
 use crate::identity::remembered;
 use crate::pipeline::name::Via;
 use crate::pipeline::offline;
+use crate::pipeline::update::Interim;
 use crate::sniff::dns::{DnsFlags, EchConfig, Section, Service, rtype};
 use crate::sniff::{
     ClientHello, Dhcp, DhcpEvent, DnsAnswer, DnsMessage, EchOffer, EchOuter, Evidence, HttpRequest,
@@ -384,9 +385,10 @@ fn the_octets_of_a_flow_whose_end_was_never_told_are_seen() {
     };
     let sent = Tally { bytes: 1_000, packets: 1, spoken: 1 };
     for id in 0..2 {
-        let what =
-            What::Counts(Box::new((ends, Delta { sent, ..Delta::default() }, Sight::Pending)));
         let at = Time::from_secs(1);
+        let delta = Delta { sent, ..Delta::default() };
+        let interim = Interim { ends, delta, start: at, sight: Sight::Pending };
+        let what = What::Counts(Box::new(interim));
         collector.take(0, Update { ordinal: id, at, slot: 3, id, what });
     }
     let rows = collector.seen.visibility_rows();

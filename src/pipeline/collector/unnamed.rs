@@ -10,32 +10,31 @@ use crate::signature::{Confidence, Verdict};
 use crate::time::Time;
 
 impl Collector {
-    /// Asks all three. `began`: between which times the flow did.
+    /// Asks all three about a flow that began at `start`.
     pub(super) fn name_by_others(
         &mut self,
         record: &mut Record,
         sight: Sight,
-        began: (Time, Time),
+        start: Time,
         at: Time,
     ) {
         if record.is_named() || self.is_passed_on(record.ends) {
             return;
         }
-        self.name_by_dns(record, began, at);
+        self.name_by_dns(record, start, at);
         self.name_by_memory(record, sight, at);
         self.name_by_address(record, at);
     }
 
     /// A flow without a name of its own has the one under which its client, or else anybody, asked for its server.
-    /// It began between two times.
-    fn name_by_dns(&mut self, record: &mut Record, (began, until): (Time, Time), at: Time) {
+    fn name_by_dns(&mut self, record: &mut Record, start: Time, at: Time) {
         if !record.wants_dns() {
             return;
         }
         let ends = record.ends;
         let server = ends.server.ip.ip();
         let client = ends.client.ip.ip();
-        let candidates = self.names.of_flow_within(client, server, began, until);
+        let candidates = self.names.of_flow(client, server, start);
         let Some(candidates) = candidates else { return };
         match resolve(&self.now_in_force, &self.names, candidates, at) {
             Resolved::Decided(candidate, judged) => {

@@ -235,7 +235,7 @@ fn octets_are_counted_once_each_way_and_a_long_flow_reports() {
     let mut total = Delta::default();
     for update in &wire.worker.outlet {
         match &update.what {
-            What::Counts(both) => total.add(&both.1),
+            What::Counts(counted) => total.add(&counted.delta),
             What::Ended(ended) => total.add(&ended.delta),
             _ => {}
         }
@@ -374,7 +374,7 @@ fn nothing_is_lost_in_a_full_ring() {
     let mut names = 0;
     for update in &worker.outlet.taken {
         match &update.what {
-            What::Counts(both) => total.add(&both.1),
+            What::Counts(counted) => total.add(&counted.delta),
             What::Ended(ended) => total.add(&ended.delta),
             What::Residue(delta) => total.add(delta),
             What::Evidence(_) => names += 1,
