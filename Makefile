@@ -28,6 +28,8 @@ BENCH_NEEDS := python3:python3 valgrind:valgrind
 
 # Readers of messages that others wrote; a test without them is skipped, and says so.
 TEST_PYTHON := target/test-python
+# A broker that speaks Kafka's protocol.
+TEST_BROKER := target/test-broker
 
 .PHONY: build setup setup-test demo lint test-build test test-long conformance bench check install uninstall
 
@@ -62,11 +64,17 @@ test-build: lint
 test: lint
 	$(CARGO) test $(LOCKED) $(TEST_ARGS)
 
-# Damage by chance, kills and rounds of the demo, in many times the doses of `make test`; then each parser is fuzzed.
-test-long: setup-test
+# Damage by chance, kills and rounds of the demo, in many times the doses of `make test`; a real Kafka broker; then each parser
+# is fuzzed.
+test-long: setup-test $(TEST_BROKER)/bin/tansu
 	@$(call install_missing,$(FUZZ_NEEDS))
 	SAASTAP_TEST_DOSES=$(DOSES) $(CARGO) test $(LOCKED) --test offline --test daemon -- --show-output
+	$(CARGO) test $(LOCKED) --test sinks -- --ignored
 	fuzz/run $(FUZZ_SECONDS)
+
+# Builds for some ten minutes, and is kept.
+$(TEST_BROKER)/bin/tansu:
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install tansu --version 0.6.0 --locked --debug --features dynostore --root $(TEST_BROKER)
 
 conformance: build
 	@if [ -x $(CAPTURES)/score.py ] || [ -f $(CAPTURES)/score.py ]; then \

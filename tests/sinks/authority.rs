@@ -9,6 +9,8 @@ pub struct Authority {
     pub ca: PathBuf,
     pub server: Pair,
     pub client: Pair,
+    /// Of a server that is known by its address, 127.0.0.1.
+    pub local: Pair,
 }
 
 pub struct Pair {
@@ -40,6 +42,11 @@ impl Authority {
             std::fs::write(&pair.key, key.serialize_pem()).unwrap();
             pair
         };
-        Self { server: pair("server", "siem.test"), client: pair("client", "sensor.test"), ca }
+        Self {
+            server: pair("server", "siem.test"),
+            client: pair("client", "sensor.test"),
+            local: pair("local", "127.0.0.1"),
+            ca,
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod alertmanager;
 mod authority;
+mod broker;
 mod formats;
 mod http;
 mod kafka;

@@ -20,7 +20,7 @@ fn gets_every_event_by_tls_with_certificates_of_both_sides() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let Authority { ca, server, client } = Authority::make(folder.path());
+    let Authority { ca, server, client, .. } = Authority::make(folder.path());
     let global = format!(
         "defaultNetstreamDriver=\"ossl\" defaultNetstreamDriverCAFile=\"{}\" \
          defaultNetstreamDriverCertFile=\"{}\" defaultNetstreamDriverKeyFile=\"{}\"",
