@@ -2,6 +2,7 @@
 
 mod forget;
 mod rollup;
+mod salvage;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use self::forget::forget;
 pub use self::rollup::{Rollup, RollupSum};
+use self::salvage::salvage;
 pub use self::schema::Retention;
 use self::schema::{migrate, put, put_names, quarantine, release};
 pub use self::writer::{Windows, Writer, tell_orphaned};
@@ -47,14 +49,15 @@ impl Store {
     /// Octets of pages that SQLite may cache.
     pub const MEMORY: u64 = 8 << 20;
 
-    /// Opens or makes the file. A damaged one is set aside beside it as `*.damaged-N`, which the answer names, and a new one
-    /// is made in its place.
-    pub fn open(path: &Path) -> Result<(Self, Option<PathBuf>), Error> {
+    /// Opens or makes the file. A damaged one is set aside, and a new one is made in its place with what could be read.
+    pub fn open(path: &Path) -> Result<(Self, Option<Damaged>), Error> {
         match Self::open_whole(path) {
             Ok(store) => Ok((store, None)),
             Err(Error::Sqlite(error)) if is_damage(&error) => {
                 let aside = set_aside(path).map_err(Error::Aside)?;
-                Ok((Self::open_whole(path)?, Some(aside)))
+                let mut store = Self::open_whole(path)?;
+                let saved = salvage(&aside, &mut store.connection)?;
+                Ok((store, Some(Damaged { aside, saved })))
             }
             Err(error) => Err(error),
         }
@@ -255,6 +258,15 @@ impl Store {
         release(&connection)?;
         Ok(Self { connection })
     }
+}
+
+/// A file that could not be read whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Where it lies now: beside its place, as `*.damaged-N`.
+    pub aside: PathBuf,
+    /// Rows of it that were taken over.
+    pub saved: usize,
 }
 
 /// What one transaction has to hold together.

@@ -91,7 +91,7 @@ impl Default for Options {
             unanswered_seconds: 30,
             closed_seconds: 5,
             duplicate_milliseconds: 10,
-            report_seconds: 2,
+            report_seconds: 1,
             local_networks: LOCAL_NETWORKS.iter().filter_map(|n| n.parse().ok()).collect(),
         }
     }

@@ -155,21 +155,44 @@ fn a_damaged_file_is_set_aside_and_a_new_one_made() {
     for n in 1..=2 {
         std::fs::write(&path, b"no database at all, however long this text may be").unwrap();
         let (store, damaged) = Store::open(&path).unwrap();
-        assert_eq!(damaged, Some(folder.path().join(format!("a.db.damaged-{n}"))));
-        assert!(damaged.unwrap().exists());
+        let Damaged { aside, saved } = damaged.unwrap();
+        assert_eq!((&aside, saved), (&folder.path().join(format!("a.db.damaged-{n}")), 0));
+        assert!(aside.exists());
         assert!(store.windows().unwrap().is_empty());
     }
-    // Pages overwritten in the middle of a real one.
-    let (mut store, _) = Store::open(&path).unwrap();
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_file_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.db");
+    let (mut store, _) = Store::open(&whole).unwrap();
     store.commit(&(0..2_000).map(batch).collect::<Vec<_>>()).unwrap();
     drop(store);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 8_192].fill(0xa5);
-    std::fs::write(&path, bytes).unwrap();
-    let (store, damaged) = Store::open(&path).unwrap();
-    assert_eq!(damaged, Some(folder.path().join("a.db.damaged-3")));
-    assert!(store.windows().unwrap().is_empty());
+    let whole = std::fs::read(whole).unwrap();
+    let overwritten = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 8_192].fill(0xa5);
+    };
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() * 3 / 4);
+    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 2] =
+        [("overwritten", &overwritten), ("cut", &cut)];
+    for (name, damage) in damages {
+        let path = folder.path().join(name);
+        let mut bytes = whole.clone();
+        damage(&mut bytes);
+        std::fs::write(&path, &bytes).unwrap();
+        let (store, damaged) = Store::open(&path).unwrap();
+        let Damaged { aside, saved } = damaged.unwrap();
+        assert_eq!(std::fs::read(aside).unwrap(), bytes, "{name}: it stays as it was");
+        let windows = store.windows().unwrap().len();
+        let letters = store.fetch("siem", 0, u32::MAX).unwrap();
+        println!("{name}: {windows} windows, {} letters, {saved} rows", letters.len());
+        let usages = store.usages().unwrap().len();
+        assert!([windows, letters.len(), usages].iter().all(|n| (500..=2_000).contains(n)));
+        assert!((1_500..6_000).contains(&saved) && saved == windows + letters.len() + usages);
+        assert!(letters.iter().all(|letter| letter.event == format!("e-{}", letter.id - 1)));
+    }
 }
 
 #[test]

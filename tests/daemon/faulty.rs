@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub struct Faulty {
 struct Shared {
     well: AtomicBool,
     chance: Mutex<Random>,
-    taken: Mutex<Vec<String>>,
+    taken: Mutex<Vec<(String, Instant)>>,
 }
 
 impl Faulty {
@@ -41,7 +41,12 @@ impl Faulty {
     }
 
     pub fn taken(&self) -> Vec<String> {
-        self.shared.taken.lock().unwrap().clone()
+        self.shared.taken.lock().unwrap().iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// When each came.
+    pub fn came(&self) -> Vec<Instant> {
+        self.shared.taken.lock().unwrap().iter().map(|(_, at)| *at).collect()
     }
 
     fn start(seed: u64, take: fn(TcpStream, &Shared) -> Option<()>) -> Self {
@@ -73,7 +78,8 @@ impl Shared {
     fn take(&self, message: &str) {
         let event: Value = serde_json::from_str(message).unwrap();
         if event["event_kind"] == "finding" {
-            self.taken.lock().unwrap().push(event["event_id"].as_str().unwrap().to_owned());
+            let id = event["event_id"].as_str().unwrap().to_owned();
+            self.taken.lock().unwrap().push((id, Instant::now()));
         }
     }
 }

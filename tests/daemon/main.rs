@@ -16,6 +16,7 @@ mod doses;
 mod faulty;
 mod hours;
 mod kills;
+mod latency;
 mod life;
 mod live;
 mod privacy;

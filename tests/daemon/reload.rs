@@ -3,12 +3,13 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::sensor::{Office, PATIENCE, POLICY, Sensor};
+use super::doses::doses;
+use super::sensor::{Office, POLICY, Sensor};
 use super::wire::Wire;
 
 #[test]
@@ -110,55 +111,85 @@ fn a_changed_lease_file_is_taken_up_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn twenty_reloads_under_traffic_lose_no_packet() {
+fn reloads_under_traffic_lose_no_packet_and_mix_no_policies() {
     let Some(wire) = Wire::new() else { return };
-    let office = Office::new(POLICY);
+    let office = Office::new(RED);
     let sensor = office.run(&wire.near);
     let (mut sender, enough) = (wire.sender(), AtomicBool::new(false));
-    let sent = thread::scope(|scope| {
+    let reloads = doses(200);
+    // As much traffic in all, however long it takes.
+    let pause = Duration::from_millis(5) * u32::try_from(doses(1)).unwrap();
+    let (questions, frames) = thread::scope(|scope| {
         let traffic = scope.spawn(|| {
-            let (start, mut sent) = (Instant::now(), 0_u64);
-            while !enough.load(Ordering::Relaxed) && start.elapsed() < PATIENCE {
+            let (mut questions, mut frames) = (0_u64, 0);
+            while !enough.load(Ordering::Relaxed) && questions < FLOWS {
                 for _ in 0..20 {
-                    sender.question(4_000 + (sent % FLOWS) as u16);
-                    sent += 1;
+                    sender.question(4_000 + questions as u16);
+                    questions += 1;
                 }
-                thread::sleep(Duration::from_millis(5));
+                frames +=
+                    20 + sender.request([198, 18, 0, 9], [198, 18, 1, 5], "acme.freshdesk.com");
+                thread::sleep(pause);
             }
-            sent
+            (questions, frames)
         });
-        for number in 0..20 {
-            let state = if number % 2 == 0 { "\"tolerated\"" } else { "\"sanctioned\"" };
-            office.configure(&POLICY.replace("\"unsanctioned\"", state));
-            let reloads = || office.text("log").matches("loaded anew").count();
+        let mut seen = office.text("log").len();
+        for number in 0..reloads {
+            office.configure(if number % 2 == 0 { BLUE } else { RED });
             if number % 4 < 2 {
                 assert_eq!(sensor.ask("PUT", "/-/reload").0, 200);
             } else {
                 sensor.signal(Signal::HUP);
             }
-            sensor.until("it is loaded", |_| reloads() == number + 1);
+            sensor.until("it is loaded", |_| {
+                let log = office.text("log");
+                let new = log.get(seen..).unwrap_or_default();
+                let loaded = new.contains("loaded anew") && new.ends_with('\n');
+                if loaded {
+                    seen = log.len();
+                }
+                loaded
+            });
         }
         enough.store(true, Ordering::Relaxed);
         traffic.join().unwrap()
     });
-    assert!(sent > 1_000, "{sent} are no traffic");
+    assert!(questions > 1_000, "{questions} are no traffic");
+    println!("{reloads} reloads, {frames} frames");
     let seen = |row: &str| sensor.metric(&format!("saastap_capture_{row}_total"));
-    sensor.until("all are seen", |_| seen("packets") >= Some(sent as f64));
-    assert_eq!(seen("packets"), Some(sent as f64));
+    sensor.until("all are seen", |_| seen("packets") >= Some(frames as f64));
+    assert_eq!(seen("packets"), Some(frames as f64));
     assert_eq!(seen("kernel_dropped_packets"), Some(0.0));
+    let flows = |group: &str, state: &str| {
+        let labels = format!("{{group=\"{group}\",state=\"{state}\"}}");
+        sensor.metric(&format!("saastap_group_flows_total{labels}")).unwrap_or_default()
+    };
+    sensor.until("both policies decided", |_| {
+        flows("red", "tolerated") > 0.0 && flows("blue", "sanctioned") > 0.0
+    });
+    assert_eq!((flows("red", "sanctioned"), flows("blue", "tolerated")), (0.0, 0.0), "mixed");
     sensor.stop();
     // Not only captured: each was counted, and each flow has its name.
     let (mut counted, mut named) = (0, 0);
     for line in office.text("flows").lines() {
         let flow: Value = serde_json::from_str(line).unwrap();
-        counted += flow["sent"]["packets"].as_u64().unwrap();
+        counted += ["sent", "received"]
+            .map(|way| flow[way]["packets"].as_u64().unwrap())
+            .iter()
+            .sum::<u64>();
         let asked = format!("p{}.example", flow["client"]["port"]);
         named += u64::from(flow["names"][0]["name"] == asked.as_str());
     }
-    assert_eq!((counted, named), (sent, sent.min(FLOWS)));
+    assert_eq!((counted, named), (frames, questions));
 }
 
-/// Flows of the traffic: so many that every reload meets new ones.
+/// Two policies that agree in nothing.
+const RED: &str = "[[group]]\nname = 'red'\nnetworks = ['198.18.0.0/24']\n\
+                   [[policy]]\nvendor = 'freshdesk'\nstate = 'tolerated'\n";
+const BLUE: &str = "[[group]]\nname = 'blue'\nnetworks = ['198.18.0.0/24']\n\
+                    [[policy]]\nvendor = 'freshdesk'\nstate = 'sanctioned'\n";
+
+/// Questions at most: one for each port.
 const FLOWS: u64 = 60_000;
 
 fn state(sensor: &Sensor<'_>) -> String {

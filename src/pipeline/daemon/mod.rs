@@ -41,7 +41,7 @@ use crate::decode::Decoder;
 use crate::export::web::{Face, Site, bind, serve};
 use crate::export::{Metrics, Sinks};
 use crate::identity::load_or_create_key;
-use crate::store::{self, Store, Writer};
+use crate::store::{self, Damaged, Store, Writer};
 use crate::time::{DAY, Time};
 use crate::usage::{Hours, PAST, hour_of};
 
@@ -432,11 +432,11 @@ fn open_store(
     cells: Arc<Cells<store::Counter>>,
 ) -> Result<(Writer, std::sync::mpsc::Receiver<store::Answer>), Box<dyn std::error::Error>> {
     let path = config.store.database();
-    let (mut store, aside) = Store::open(&path)
+    let (mut store, damaged) = Store::open(&path)
         .map_err(|error| format!("{}: {error}\n  mend: see [store] directory", path.display()))?;
-    if let Some(aside) = aside {
+    if let Some(Damaged { aside, saved }) = damaged {
         tracing::error!(
-            "{} was damaged: it lies now at {}, and a new one was begun",
+            "{} was damaged: it lies now at {}, and a new one was begun with the {saved} rows that could be read",
             path.display(),
             aside.display()
         );
