@@ -170,17 +170,14 @@ fn what_can_be_read_of_a_damaged_file_is_taken_over() {
     store.commit(&(0..2_000).map(batch).collect::<Vec<_>>()).unwrap();
     drop(store);
     let whole = std::fs::read(whole).unwrap();
-    let overwritten = |bytes: &mut Vec<u8>| {
-        let middle = bytes.len() / 2;
-        bytes[middle..middle + 8_192].fill(0xa5);
-    };
-    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() * 3 / 4);
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 2] =
-        [("overwritten", &overwritten), ("cut", &cut)];
-    for (name, damage) in damages {
-        let path = folder.path().join(name);
+    for name in ["overwritten", "cut"] {
         let mut bytes = whole.clone();
-        damage(&mut bytes);
+        let (middle, end) = (bytes.len() / 2, bytes.len() * 3 / 4);
+        match name {
+            "cut" => bytes.truncate(end),
+            _ => bytes[middle..middle + 8_192].fill(0xa5),
+        }
+        let path = folder.path().join(name);
         std::fs::write(&path, &bytes).unwrap();
         let (store, damaged) = Store::open(&path).unwrap();
         let Damaged { aside, saved } = damaged.unwrap();
