@@ -16,7 +16,7 @@ crate::rows! {
     /// What hours count.
     pub enum HourCounter {
         Rows => Gauge "saastap_usage_hour_rows" "Rows (client, vendor, tenant, role) of hours that are not yet told.",
-        Closed => Counter "saastap_usage_hours_total" "Hours of packet time with usage that are over.",
+        Closed => Counter "saastap_usage_periods_total" "Hours of packet time with usage that are over.",
         Summaries => Counter "saastap_usage_summaries_total" "Hourly usage summaries accepted for delivery, each counted once for all sinks.",
         Overflow => Counter "saastap_usage_hour_overflow_reports_total" "Reports counted for client `other` because the hours held max_hour_rows.",
         Late => Counter "saastap_usage_hour_late_reports_total" "Reports of an hour that was told already: they count in the next.",

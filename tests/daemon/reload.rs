@@ -164,6 +164,8 @@ fn reloads_under_traffic_lose_no_packet_and_mix_no_policies() {
         let labels = format!("{{group=\"{group}\",state=\"{state}\"}}");
         sensor.metric(&format!("saastap_group_flows_total{labels}")).unwrap_or_default()
     };
+    let log = office.text("log");
+    assert!(!log.contains("at the next start"), "what the command line adds is no change: {log}");
     sensor.until("both policies decided", |_| {
         flows("red", "tolerated") > 0.0 && flows("blue", "sanctioned") > 0.0
     });
@@ -183,10 +185,10 @@ fn reloads_under_traffic_lose_no_packet_and_mix_no_policies() {
     assert_eq!((counted, named), (frames, questions));
 }
 
-/// Two policies that agree in nothing.
-const RED: &str = "[[group]]\nname = 'red'\nnetworks = ['198.18.0.0/24']\n\
+/// Two policies that agree in nothing. Groups of one client are named, as addresses are.
+const RED: &str = "[privacy]\nclient = 'address'\n[[group]]\nname = 'red'\nnetworks = ['198.18.0.0/24']\n\
                    [[policy]]\nvendor = 'freshdesk'\nstate = 'tolerated'\n";
-const BLUE: &str = "[[group]]\nname = 'blue'\nnetworks = ['198.18.0.0/24']\n\
+const BLUE: &str = "[privacy]\nclient = 'address'\n[[group]]\nname = 'blue'\nnetworks = ['198.18.0.0/24']\n\
                     [[policy]]\nvendor = 'freshdesk'\nstate = 'sanctioned'\n";
 
 /// Questions at most: one for each port.

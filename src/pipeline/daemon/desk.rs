@@ -1,7 +1,7 @@
 //! What the web asks of the daemon: readiness, reload, coverage, usage, findings, health.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -76,7 +76,8 @@ impl Desk {
         let followed = Followed::new(&config.leases, &in_force.load());
         metrics.register(followed.cells().clone());
         Self {
-            fixed: fixed(config),
+            // What the command line added is in no file, and no change of one.
+            fixed: fixed(written(config_file.as_deref()).as_ref().unwrap_or(config)),
             config_file,
             in_force,
             metrics,
@@ -154,11 +155,7 @@ impl Desk {
     }
 
     fn load(&self, followed: &mut Followed) -> Result<(), String> {
-        let config = match &self.config_file {
-            Some(file) => Config::load(file),
-            None => Config::parse("defaults", String::new()),
-        };
-        let config = config.map_err(|faults| faults.to_string())?;
+        let config = written(self.config_file.as_deref())?;
         let rules = Rules::load(&config).map_err(|faults| faults.to_string())?;
         // What only the next start takes up must be sound as well, or that start fails.
         let sinks = Configured::read(&config.sink, &config.file, &config.text);
@@ -178,6 +175,15 @@ impl Desk {
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The configuration as its file has it.
+fn written(file: Option<&Path>) -> Result<Config, String> {
+    let config = match file {
+        Some(file) => Config::load(file),
+        None => Config::parse("defaults", String::new()),
+    };
+    config.map_err(|faults| faults.to_string())
 }
 
 /// All tables but those that a reload takes up.
