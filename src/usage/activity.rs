@@ -28,11 +28,22 @@ impl Activity {
 
 /// What the reports of one flow amount to: a bucket that busy time fills, and quiet time empties at a quarter of the pace.
 /// A burst each minute never fills it; a person who watches, reads and clicks does.
+///
+/// Reports are more frequent than a person's turns: what they tell is gathered before it is judged. Small, as each open flow
+/// has one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pulse {
-    busy_millis: u64,
-    session: bool,
+    /// [`SESSION`] from the moment on at which it is one.
+    busy_millis: u32,
+    gathered_millis: u32,
+    /// On the wire, both ways.
+    octets: u32,
+    /// Frames with payload.
+    sent: u16,
+    received: u16,
 }
+
+const SESSION: u32 = u32::MAX;
 
 impl Pulse {
     /// Takes a report of what the flow did up to `until`; true where that made it a session.
@@ -43,53 +54,73 @@ impl Pulse {
         transport: Transport,
         options: &Options,
     ) -> bool {
-        if self.session {
+        if self.busy_millis == SESSION {
             return false;
         }
-        let millis = u64::try_from(until.since(delta.since).as_millis()).unwrap_or(u64::MAX);
-        if is_busy(delta, millis, transport, options) {
+        self.gather(delta, until);
+        let millis = self.gathered_millis;
+        if millis < JUDGED {
+            return false;
+        }
+        let before = self.busy_millis;
+        self.busy_millis = if self.is_busy(transport, options) {
             // A capture in which nothing else goes on has no earlier end for a report than the next frame: one burst and the
             // silence after it.
             let busy = millis.min(BUSY_MOST);
-            let quiet = (millis - busy) / QUIET_PACE;
-            self.busy_millis = self.busy_millis.saturating_add(busy).saturating_sub(quiet);
+            before.saturating_add(busy).saturating_sub((millis - busy) / QUIET_PACE)
         } else {
-            self.busy_millis = self.busy_millis.saturating_sub(millis / QUIET_PACE);
-        }
-        self.session = self.busy_millis >= u64::from(options.session_seconds) * 1_000;
-        self.session
+            before.saturating_sub(millis / QUIET_PACE)
+        };
+        let session = self.busy_millis >= options.session_seconds.saturating_mul(1_000);
+        *self = Self {
+            busy_millis: if session { SESSION } else { self.busy_millis },
+            ..Self::default()
+        };
+        session
     }
 
     pub const fn activity(&self) -> Activity {
-        if self.session { Activity::Session } else { Activity::Presence }
+        if self.busy_millis == SESSION { Activity::Session } else { Activity::Presence }
+    }
+
+    fn gather(&mut self, delta: &Delta, until: Time) {
+        let millis = u32::try_from(until.since(delta.since).as_millis()).unwrap_or(u32::MAX);
+        self.gathered_millis = self.gathered_millis.saturating_add(millis);
+        let octets = delta.sent.bytes.saturating_add(delta.received.bytes);
+        self.octets = self.octets.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
+        let few = |spoken| u16::try_from(spoken).unwrap_or(u16::MAX);
+        self.sent = self.sent.saturating_add(few(delta.sent.spoken));
+        self.received = self.received.saturating_add(few(delta.received.spoken));
+    }
+
+    /// Whether what was gathered is what a session looks like.
+    fn is_busy(&self, transport: Transport, options: &Options) -> bool {
+        let millis = self.gathered_millis;
+        let each = |spoken: u16, every: u32| u32::from(spoken).saturating_mul(every) >= millis;
+        let both = each(self.sent, TURN) && each(self.received, TURN);
+        let media = matches!(transport, Transport::Udp)
+            && (each(self.sent, MEDIA) || each(self.received, MEDIA));
+        let needed = u64::from(millis) * u64::from(options.session_rate);
+        (both || media) && u64::from(self.octets) * 1_000 >= needed
     }
 }
 
 /// One busy second makes up for so many quiet ones.
-const QUIET_PACE: u64 = 4;
+const QUIET_PACE: u32 = 4;
 
-/// Milliseconds of one report that count as busy, at most: half as much again as flows report in.
-const BUSY_MOST: u64 = 15_000;
+/// Milliseconds that are judged together, at least: a person reads before the next click.
+const JUDGED: u32 = 10_000;
+
+/// Milliseconds judged together that count as busy, at most.
+const BUSY_MOST: u32 = 15_000;
 
 /// Milliseconds in which each end says at least one thing: pointer and keys one way, pieces of the screen the other. Keep-alives
 /// of a product whose agents are chatty come each ten seconds.
-const TURN: u64 = 2_000;
+const TURN: u32 = 2_000;
 
 /// Milliseconds between datagrams of one end that are media, whatever the other end says: reports of its receiver (RFC 3550
 /// section 6.2) come each five seconds.
-const MEDIA: u64 = 100;
-
-/// Whether `delta`, within `millis`, is what a session looks like.
-const fn is_busy(delta: &Delta, millis: u64, transport: Transport, options: &Options) -> bool {
-    let (sent, received) = (delta.sent, delta.received);
-    let both = sent.spoken * TURN >= millis && received.spoken * TURN >= millis;
-    let media = matches!(transport, Transport::Udp)
-        && (sent.spoken * MEDIA >= millis || received.spoken * MEDIA >= millis);
-    (both || media) && {
-        let octets = sent.bytes.saturating_add(received.bytes).saturating_mul(1_000);
-        octets >= millis.saturating_mul(options.session_rate as u64)
-    }
-}
+const MEDIA: u32 = 100;
 
 #[cfg(test)]
 mod tests {

@@ -84,7 +84,7 @@ fn a_flow_is_explained_to_a_person_and_in_json() {
     let id = lines.iter().find(|line| line["ech"] == "real").unwrap()["id"].to_string();
     let text = saastap(&["explain", "--flow", &id, hidden]).well();
     assert!(text.contains("ech         real\n"), "{text}");
-    let json = saastap(&["explain", "--flow", &id, "--json", capture]).lines();
+    let json = saastap(&["explain", "--flow", &flow["id"].to_string(), "--json", capture]).lines();
     assert_eq!(json.last(), Some(flow));
     let wrong = saastap(&["explain", "--flow", "999999", capture]);
     assert_eq!(wrong.code, Some(2));
