@@ -31,7 +31,8 @@ impl Fault {
 
 /// The line, from 1, in which byte `offset` of `text` lies.
 pub fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    1 + memchr::memchr_iter(b'\n', before).count()
 }
 
 /// `signatures/helpdesk/x.toml:12: what` and, indented below it, the remedy.

@@ -53,7 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("etherparse", &["decode"]),
     ("flate2", &["capture"]),
     ("gethostname", &["alert", "config", "pipeline", "cli"]),
-    ("hashbrown", &["flow", "signature", "pipeline"]),
+    ("hashbrown", &["flow", "signature", "identity", "pipeline"]),
     ("http_body_util", &["alert"]),
     ("hyper", &["alert", "export"]),
     ("hyper_util", &["alert", "export"]),

@@ -12,11 +12,11 @@ pub mod remembered;
 mod seal;
 mod vantage;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hashbrown::HashMap;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 

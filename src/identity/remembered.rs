@@ -1,9 +1,9 @@
 //! Verdicts of earlier flows between the same ends: they name a flow whose beginning the capture does not have.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::names::Row;

@@ -16,10 +16,12 @@ pub fn claims(catalog: &Catalog, evidence: &Evidence, port: u16) -> Vec<(Name, V
         Evidence::Tls(hello) => {
             let offered = hello.alpn.iter().map(AsRef::as_ref);
             let claim = |alpn: &str| Some(shown(Via::Alpn, alpn, catalog.alpn(alpn)?));
-            let print = hello.ja4.as_deref().and_then(|print| {
-                let verdict = catalog.ja4(print)?;
+            let asked = catalog.asks_for_ja4();
+            let print = hello.ja4.as_ref().filter(|_| asked).and_then(|print| {
+                let print = print.text();
+                let verdict = catalog.ja4(&print)?;
                 let ambiguous = verdict.ambiguous || verdict.confidence == Confidence::Low;
-                Some(shown(Via::Ja4, print, Verdict { ambiguous, ..verdict }))
+                Some(shown(Via::Ja4, &print, Verdict { ambiguous, ..verdict }))
             });
             offered.filter_map(claim).take(1).chain(print).collect()
         }

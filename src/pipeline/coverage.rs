@@ -1,8 +1,10 @@
 //! What the collector has seen: how much of it has a name, why the rest has none, and the names that nobody claims.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use hashbrown::DefaultHashBuilder;
 
 use crate::decode::Address;
 use crate::export::web::{CandidateRow, VisibilityRow};
@@ -21,7 +23,7 @@ pub struct Seen {
     /// Hashes of the addresses of clients, at most [`MAX_CLIENTS`]: the addresses stay in front of the door, only their
     /// number passes.
     clients: HashSet<u64>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 /// Clients that the coverage tells apart: a scan of a network from outside must not fill the memory.
@@ -45,7 +47,7 @@ impl Seen {
             first: None,
             last: Time::ZERO,
             clients: HashSet::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 

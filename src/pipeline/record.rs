@@ -17,7 +17,7 @@ use crate::policy::{Decision, Relation};
 use crate::signature::{Confidence, Deployment, How, Role, Verdict};
 use crate::sniff;
 use crate::sniff::native::{self, Class};
-use crate::sniff::{ClientHello, DnsMessage, EchOuter, Evidence, HttpRequest};
+use crate::sniff::{ClientHello, DnsMessage, EchOuter, Evidence, HttpRequest, Ja4};
 use crate::time::Time;
 use crate::usage::{self, Activity, Pulse, Ticket, Visibility};
 
@@ -390,7 +390,7 @@ impl Record {
             alpn: hello.map(|h| h.alpn.clone()).unwrap_or_default(),
             tls_versions: hello.map(|h| h.versions.clone()).unwrap_or_default(),
             ech: self.has_hello.then_some(self.ech),
-            ja4: hello.and_then(|h| h.ja4.clone()),
+            ja4: hello.and_then(|h| h.ja4.as_ref()).map(Ja4::text),
             sent: self.sent,
             received: self.received,
             vendor: contact.map(|c| c.verdict.vendor.id.clone()),

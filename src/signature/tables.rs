@@ -186,6 +186,11 @@ impl Catalog {
         self.plain(*place)
     }
 
+    /// Whether any match is a JA4 fingerprint.
+    pub fn asks_for_ja4(&self) -> bool {
+        !self.others().ja4.is_empty()
+    }
+
     /// Whose client has this JA4 fingerprint.
     pub fn ja4(&self, fingerprint: &str) -> Option<Verdict> {
         self.plain(self.fingerprint(fingerprint)?)

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::PatternId;
 use super::dns::DnsMessage;
+use super::tls::Ja4;
 
 /// Octets of a name that is still taken for one. DNS allows 253 (RFC 1035 section 2.3.4); attacks on servers come with longer
 /// ones, which an analyst wants to see, but one flow must not carry 16 KiB of them to the collector.
@@ -35,7 +36,8 @@ impl Evidence {
     pub fn octets(&self) -> usize {
         match self {
             Self::Tls(hello) => {
-                len(hello.sni.as_deref()) + len(hello.ja4.as_deref()) + all(&hello.alpn)
+                let print = hello.ja4.as_ref().map_or(0, Ja4::octets);
+                len(hello.sni.as_deref()) + print + all(&hello.alpn)
             }
             Self::Certificate(certificate) => {
                 let texts = [&certificate.subject, &certificate.issuer, &certificate.organisation];
@@ -79,7 +81,7 @@ pub struct ClientHello {
     pub versions: Vec<u16>,
     pub ech: Option<Box<EchOffer>>,
     /// The JA4 fingerprint; `None` of a hello that was cut short.
-    pub ja4: Option<Box<str>>,
+    pub ja4: Option<Ja4>,
 }
 
 /// What a ClientHello travels in.

@@ -38,6 +38,7 @@ pub use evidence::{
 };
 pub use patterns::{MAX_MET, MAX_PATTERN, Met, PatternId, Patterns, Sought};
 pub use progress::{Counter, MAX_DEPTH, Progress, Wants};
+pub use tls::Ja4;
 
 /// Every sniffer, in the order in which they are asked. A new one is a file, a `mod` line and a row here.
 pub const SNIFFERS: &[Sniffer] = &[

@@ -162,16 +162,13 @@ impl Progress {
         'depth: loop {
             let mut open = false;
             for swapped in [false, true] {
-                for (row, sniffer) in table.iter().enumerate() {
-                    let bit = if swapped { straight(row) << 1 } else { straight(row) };
-                    if self.refused & bit != 0 {
-                        continue;
-                    }
+                for (row, sniffer) in self.asked(table, swapped) {
                     let (sniff, reply) = match sniffer.over {
                         Over::Stream { sniff, .. } => (sniff, false),
                         Over::Reply(sniff) => (sniff, true),
                         Over::Datagrams(_) => continue,
                     };
+                    let bit = if swapped { straight(row) << 1 } else { straight(row) };
                     let view = self.view(openings, swapped);
                     match sniff(&view) {
                         Answer::NotMine => self.refused |= bit,
@@ -291,12 +288,8 @@ impl Progress {
             return Wants::Met;
         }
         'client: for swapped in [false, true] {
-            for (row, sniffer) in table.iter().enumerate() {
+            for (row, sniffer) in self.asked(table, swapped) {
                 let Over::Stream { cut_short, .. } = sniffer.over else { continue };
-                let bit = if swapped { straight(row) << 1 } else { straight(row) };
-                if self.refused & bit != 0 {
-                    continue;
-                }
                 if let Some(evidence) = cut_short(&self.view(openings, swapped)) {
                     self.answered(row, swapped);
                     out(evidence);
@@ -316,12 +309,8 @@ impl Progress {
         out: &mut dyn FnMut(Evidence),
     ) {
         for swapped in [false, true] {
-            for (row, sniffer) in table.iter().enumerate() {
+            for (row, sniffer) in self.asked(table, swapped) {
                 let Over::Reply(sniff) = sniffer.over else { continue };
-                let bit = if swapped { straight(row) << 1 } else { straight(row) };
-                if self.refused & bit != 0 {
-                    continue;
-                }
                 if let Answer::Found(evidence) = sniff(&self.view(openings, swapped)) {
                     self.answered(row, swapped);
                     self.marks |= if evidence.is_limited() { LIMITED } else { 0 };
@@ -330,6 +319,21 @@ impl Progress {
                 }
             }
         }
+    }
+
+    /// The rows still asked with the sides as given, or swapped; as it stands now. Most of them are refused by the first
+    /// segment, and later ones are not to look through the table for the few that are left.
+    fn asked<'a>(
+        &self,
+        table: &'a [Sniffer],
+        swapped: bool,
+    ) -> impl Iterator<Item = (usize, &'a Sniffer)> + use<'a> {
+        let mut left = !(self.refused >> u32::from(swapped)) & STRAIGHT;
+        std::iter::from_fn(move || {
+            let row = left.trailing_zeros() as usize / 2;
+            left &= left.wrapping_sub(1);
+            Some((row, table.get(row)?))
+        })
     }
 
     fn view<'a>(&self, openings: &Openings<'a>, swapped: bool) -> Openings<'a> {

@@ -7,6 +7,7 @@ mod v2;
 use ring::digest::{SHA256, digest};
 use tls_parser::parse_tls_handshake_client_hello;
 
+pub use self::ja4::Ja4;
 use self::record::{ALERT, CHANGE_CIPHER_SPEC, MAJOR, Messages, Record, behind, record};
 use super::reader::Reader;
 use super::{Answer, Carrier, ClientHello, EchOffer, EchOuter, Evidence, MAX_NAME, Openings};
@@ -205,7 +206,7 @@ fn message_length(begun: &[u8]) -> Option<usize> {
 fn frame(body: &[u8], carrier: Carrier) -> Option<ClientHello> {
     let (_, hello) = parse_tls_handshake_client_hello(body).ok()?;
     let (version, bytes) = (hello.version.0, hello.ext.unwrap_or_default());
-    let ja4 = ja4::ja4(carrier, version, hello.ciphers.iter().map(|suite| suite.0), bytes);
+    let ja4 = Ja4::of(carrier, version, hello.ciphers.iter().map(|suite| suite.0), bytes);
     Some(ClientHello { carrier, ja4: Some(ja4), ..extensions(version, bytes) })
 }
 
@@ -217,7 +218,9 @@ fn extensions(legacy_version: u16, bytes: &[u8]) -> ClientHello {
         match kind {
             SERVER_NAME if hello.sni.is_none() => hello.sni = server_name(data),
             ALPN if hello.alpn.is_empty() => hello.alpn = protocols(data),
-            SUPPORTED_VERSIONS if hello.versions.is_empty() => hello.versions = versions(data),
+            SUPPORTED_VERSIONS if hello.versions.is_empty() => {
+                hello.versions = versions(data).collect()
+            }
             ENCRYPTED_CLIENT_HELLO => hello.ech = Some(Box::new(ech(data))),
             ENCRYPTED_SERVER_NAME if hello.ech.is_none() => {
                 hello.ech = Some(Box::new(EchOffer::Esni))
@@ -254,9 +257,9 @@ fn protocols(data: &[u8]) -> Vec<Box<str>> {
 }
 
 /// RFC 8446 section 4.2.1.
-fn versions(data: &[u8]) -> Vec<u16> {
+fn versions(data: &[u8]) -> impl Iterator<Item = u16> + '_ {
     let mut list = Reader::new(Reader::new(data).vector8().unwrap_or_default());
-    std::iter::from_fn(|| list.u16()).filter(|&version| !grease(version)).collect()
+    std::iter::from_fn(move || list.u16()).filter(|&version| !grease(version))
 }
 
 /// RFC 9849 section 5.

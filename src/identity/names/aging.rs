@@ -1,8 +1,11 @@
 //! A map that holds so many octets and forgets what was not learned again for longest.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
+use hashbrown::HashMap;
+
+/// A map that an attacker may fill: hashed fast, with seeds that he does not know.
+///
 /// Two generations: what is learned goes into the young one; when that holds half the octets it becomes the old one, and
 /// what the old one held is forgotten. A change costs two look-ups at most, whatever an attacker sends.
 #[derive(Debug)]

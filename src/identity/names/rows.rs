@@ -1,9 +1,9 @@
 //! What of the names survives a restart: rows for the store, and back. No client is in them.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::addresses::Held;

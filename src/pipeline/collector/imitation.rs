@@ -1,8 +1,10 @@
 //! Names that imitate a vendor or what is ours: asked for once a name, told when a server answered under it, or nobody did.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use hashbrown::DefaultHashBuilder;
 
 use super::Collector;
 use crate::alert::{FlowFacts, Sighting, Veil};
@@ -22,7 +24,7 @@ use crate::usage::{Engagement, Standing};
 /// Names that imitate nobody, as hashes: a new one takes the place of another, and what was forgotten is asked again.
 pub struct Honest {
     seen: Box<[u64]>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 impl Honest {
@@ -52,7 +54,7 @@ impl Honest {
 
 impl Default for Honest {
     fn default() -> Self {
-        Self { seen: vec![0; HONEST].into(), hasher: RandomState::new() }
+        Self { seen: vec![0; HONEST].into(), hasher: DefaultHashBuilder::default() }
     }
 }
 

@@ -47,7 +47,13 @@ pub(super) fn text(name: &impl ToLabelIter) -> Box<str> {
             }
         }
     }
-    if octets.is_empty() { ".".into() } else { String::from_utf8_lossy(&octets).into() }
+    if octets.is_empty() {
+        return ".".into();
+    }
+    // Nearly all names are text, and keep their octets.
+    String::from_utf8(octets)
+        .unwrap_or_else(|other| String::from_utf8_lossy(other.as_bytes()).into_owned())
+        .into()
 }
 
 #[derive(Default)]
