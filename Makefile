@@ -69,7 +69,7 @@ test: lint
 test-long: setup-test $(TEST_BROKER)/bin/tansu
 	@$(call install_missing,$(FUZZ_NEEDS))
 	SAASTAP_TEST_DOSES=$(DOSES) $(CARGO) test $(LOCKED) --test offline --test daemon -- --show-output
-	$(CARGO) test $(LOCKED) --test sinks -- --ignored
+	$(CARGO) test $(LOCKED) --test sinks --test daemon -- --ignored --show-output
 	fuzz/run $(FUZZ_SECONDS)
 
 # Builds for some ten minutes, and is kept.

@@ -290,7 +290,7 @@ const SECONDS: u64 = 3_600;
 const MINUTES: u32 = 60;
 const A_DAY: u32 = 24;
 
-/// How long after its end an hour is told: flows report each ten seconds, and rings may wait.
+/// How long after its end an hour is told: flows report each second or so, and rings may wait.
 const GRACE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

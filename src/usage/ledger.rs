@@ -262,7 +262,7 @@ fn day_of(days: &mut Vec<Day>, day: u32, kept: usize) -> Option<&mut Day> {
     days.get_mut(at)
 }
 
-/// Minutes to which a report may still add: flows report each ten seconds and when they end, so that a minute is complete
+/// Minutes to which a report may still add: flows report each second or so and when they end, so that a minute is complete
 /// one or two minutes later; the rest is for rings that wait.
 const OPEN_MINUTES: usize = 8;
 
