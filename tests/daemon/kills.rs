@@ -30,7 +30,7 @@ fn no_counted_finding_is_lost_to_kills() {
     ));
     for _ in 0..runs {
         let sensor = office.run(&wire.near);
-        let life = Duration::from_millis(u64::from(chance.below(1_500)));
+        let life = Duration::from_millis(u64::from(chance.below(4_000)));
         let (mut sender, dead) = (wire.sender(), AtomicBool::new(false));
         let before = played;
         thread::scope(|scope| {
