@@ -62,18 +62,29 @@ fn no_counted_finding_is_lost_to_kills() {
     siem.recover();
     hook.recover();
     let sensor = office.run(&wire.near);
+    let told = || {
+        let file = office.findings("alerts.jsonl");
+        let file = file.iter().map(|event| event["event_id"].as_str().unwrap().to_owned());
+        [file.collect(), siem.taken(), hook.taken()]
+    };
+    let waiting = |sink: &str| {
+        let series = format!("saastap_sink_waiting_messages{{sink=\"{sink}\"}}");
+        sensor.metric(&series)
+    };
     let start = Instant::now();
-    let waiting =
-        |sink: &str| sensor.metric(&format!("saastap_sink_waiting_messages{{sink=\"{sink}\"}}"));
-    // The longest pause between two attempts comes before the ten seconds that a syslog connection must live.
-    while SINKS.into_iter().any(|sink| waiting(sink) != Some(0.0)) {
-        assert!(start.elapsed() < 4 * PATIENCE, "{:?} wait", SINKS.map(waiting));
-        thread::sleep(Duration::from_millis(50));
+    // All have as many, and it is told that none waits: at its start the sensor knows of none yet.
+    loop {
+        let counts = told().map(|ids| in_order(&ids).len());
+        let waits = SINKS.map(waiting);
+        if counts == [counts[0]; 3] && waits == [Some(0.0); 3] {
+            break;
+        }
+        // The longest pause between two attempts comes before the ten seconds that a syslog connection must live.
+        assert!(start.elapsed() < 4 * PATIENCE, "{counts:?} are told, {waits:?} wait");
+        thread::sleep(Duration::from_millis(100));
     }
     sensor.stop();
-    let file = office.findings("alerts.jsonl");
-    let file = file.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect();
-    let told = [file, siem.taken(), hook.taken()];
+    let told = told();
     let first = told.each_ref().map(|ids| in_order(ids));
     println!(
         "{runs} kills, {played} names, {counted} counted; {} told, again: {:?}",
