@@ -1,13 +1,14 @@
 //! `saastap forget`: erases a client from the store of a sensor that is stopped.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use super::Failure;
 use super::trace::trace;
 use crate::config::Config;
-use crate::identity::{Identity, Owner, Privacy, load_key};
+use crate::identity::{Identity, Owner, Privacy, is_pseudonym, load_key};
 use crate::store::{Error, Store};
 
 /// Erase a client from the store: usage, leases, its name in cases, and messages about it that no sink has taken yet
@@ -29,7 +30,7 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let client = args.client.as_deref().unwrap_or_default();
     let address = client.parse::<IpAddr>().ok();
     let owner = args.identity.as_deref().and_then(Owner::read);
-    if address.is_none() && owner.is_none() && !Identity::is_pseudonym(client) {
+    if address.is_none() && owner.is_none() && !is_pseudonym(client) {
         return Err(Failure::misuse(format!(
             "`{client}` is no client\n  mend: write a pseudonym as events show it, or an address",
         )));
@@ -65,10 +66,10 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     let erased = store.forget(&ids, &rows).map_err(other)?;
     // Who it was is not said: that is what was asked for.
     trace(config, "forget", &format!("{erased} rows of one client"), &mut store)?;
-    println!("forgotten: {erased} rows");
+    writeln!(io::stdout(), "forgotten: {erased} rows")?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn other(error: Error) -> Failure {
-    std::io::Error::other(error.to_string()).into()
+    io::Error::other(error.to_string()).into()
 }

@@ -17,7 +17,7 @@ mod trace;
 mod usage;
 mod why_not;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -131,7 +131,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Forget(args) => forget::run(&args, &config()?),
         Command::Reveal(args) => reveal::run(&args, &config()?),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut io::stdout());
+            // It panics where it cannot write, as to a pipe that was closed.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "saastap", &mut script);
+            io::stdout().write_all(&script)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Man { directory } => {
@@ -180,6 +183,17 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
         Self { words: error.to_string(), misuse: false, closed_pipe }
+    }
+}
+
+impl From<csv::Error> for Failure {
+    fn from(error: csv::Error) -> Self {
+        let words = error.to_string();
+        match error.into_kind() {
+            // Its own way to an I/O error forgets of which kind that was.
+            csv::ErrorKind::Io(error) => error.into(),
+            _ => Self { words, misuse: false, closed_pipe: false },
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `saastap reveal`: which address of a plan has a pseudonym; needs the key, and leaves a trace.
 
 use std::collections::BTreeSet;
-use std::io::BufRead;
+use std::io::{self, BufRead, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +11,9 @@ use super::trace::trace;
 use crate::config::Config;
 use crate::fault::Faults;
 use crate::identity::lease_file::parse_mac;
-use crate::identity::{Identity, LeaseFile, Mac, Options, Owner, load_key, parse_network};
+use crate::identity::{
+    Identity, LeaseFile, Mac, Options, Owner, is_pseudonym, load_key, parse_network,
+};
 use crate::store::Store;
 
 /// Find the addresses that have a pseudonym: needs the key file, and writes an audit event
@@ -29,7 +31,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
-    if !Identity::is_pseudonym(&args.id) {
+    if !is_pseudonym(&args.id) {
         let words = "is no pseudonym\n  mend: write it as events show it, `c-` and twelve digits";
         return Err(Failure::misuse(format!("`{}` {words}", args.id)));
     }
@@ -57,7 +59,7 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
         }
     }
     // Machines are known by their hardware address: what has a lease is told by the address that it has now.
-    for (key, value) in store.names().map_err(|e| std::io::Error::other(e.to_string()))? {
+    for (key, value) in store.names().map_err(|e| io::Error::other(e.to_string()))? {
         if let Some((address, lease)) = identity.open_lease(&key, &value)
             && identity.ids_of(address, lease.mac).contains(&args.id)
         {
@@ -76,8 +78,9 @@ pub fn run(args: &Args, config: &Config) -> Result<ExitCode, Failure> {
     // The trace comes first: without it nothing is told.
     let detail = format!("{}: {} found", args.id, found.len());
     trace(config, "reveal", &detail, &mut store)?;
+    let mut out = io::stdout();
     for one in &found {
-        println!("{one}");
+        writeln!(out, "{one}")?;
     }
     if found.is_empty() {
         eprintln!("saastap: no address of the plan has the pseudonym {}", args.id);
@@ -91,7 +94,7 @@ type Plan = Vec<(Option<IpAddr>, Option<Mac>)>;
 
 fn given() -> Result<Plan, Failure> {
     let mut plan = Vec::new();
-    for line in std::io::stdin().lock().lines() {
+    for line in io::stdin().lock().lines() {
         let line = line?;
         let word = line.trim();
         if word.is_empty() {

@@ -312,21 +312,7 @@ mod tests {
     }
 
     fn addition(at: Time, sent: u64) -> Addition {
-        Addition {
-            at,
-            client_kind: ClientKind::Host,
-            ambiguous: false,
-            agent: false,
-            flows: 1,
-            sessions: 0,
-            deployment: Deployment::Cloud,
-            sent,
-            received: 2 * sent,
-            minute: at.minute(),
-            minute_payload: 0,
-            minute_bursts: 0,
-            quiet: 0,
-        }
+        Addition::first(at, sent, 2 * sent)
     }
 
     fn standing(worked: bool) -> Standing {

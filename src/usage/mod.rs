@@ -88,6 +88,28 @@ pub struct Addition {
     pub quiet: u64,
 }
 
+#[cfg(test)]
+impl Addition {
+    /// The first report of a flow of one machine, without a minute of activity.
+    pub fn first(at: Time, sent: u64, received: u64) -> Self {
+        Self {
+            at,
+            client_kind: ClientKind::Host,
+            ambiguous: false,
+            agent: false,
+            flows: 1,
+            sessions: 0,
+            deployment: Deployment::Cloud,
+            sent,
+            received,
+            minute: at.minute(),
+            minute_payload: 0,
+            minute_bursts: 0,
+            quiet: 0,
+        }
+    }
+}
+
 /// How a usage stands after an addition was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {

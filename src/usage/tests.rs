@@ -446,22 +446,7 @@ fn what_is_too_old_becomes_a_sum_of_its_group_and_then_goes() {
         role: Role::Console,
     };
     let add = |client: &str, at: Time| {
-        let addition = Addition {
-            at,
-            client_kind: ClientKind::Host,
-            ambiguous: false,
-            agent: false,
-            flows: 1,
-            sessions: 0,
-            deployment: Deployment::Cloud,
-            sent: 100,
-            received: 1_000,
-            minute: at.minute(),
-            minute_payload: 0,
-            minute_bursts: 0,
-            quiet: 0,
-        };
-        inventory.record(key(client), &addition);
+        inventory.record(key(client), &Addition::first(at, 100, 1_000));
     };
     add("c-1", day(1));
     add("c-2", day(2));

@@ -1,6 +1,7 @@
 //! What a person gets wrong on the command line: the message, the remedy and the exit code.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use crate::program::{DEFAULTS, Ran, saastap};
 
@@ -41,6 +42,30 @@ fn one_bad_capture_of_several_is_named() {
     let args =
         ["--config", DEFAULTS, "read", "--flows", "tests/captures/dns-cname.pcap", "Cargo.toml"];
     refused(&saastap(&args), 1, &["Cargo.toml: no capture"]);
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&log, "host\n".to_owned() + &"acme.zendesk.com\n".repeat(20_000)).unwrap();
+    let log = log.path().to_str().unwrap();
+    for args in [
+        &["catalog", "export", "--format", "csv"][..],
+        &["catalog", "list"],
+        &["classify", log],
+        &["completions", "bash"],
+        &["man"],
+        &["read", "--flows", "tests/captures/office-day.pcap.gz"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_saastap"));
+        child.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(0), "{args:?}: {told}");
+        assert!(!told.contains("pipe"), "{args:?}: {told}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::ValueEnum;
 
@@ -18,14 +18,14 @@ pub enum Format {
     SentinelWatchlist,
 }
 
-pub fn export(format: Format, catalog: &Catalog, out: &mut impl Write) -> io::Result<()> {
+pub fn export(format: Format, catalog: &Catalog, out: &mut impl Write) -> csv::Result<()> {
     let mut table = csv::Writer::from_writer(out);
     match format {
         Format::Csv => matches(catalog, &mut table)?,
         Format::SplunkLookup => lookup(catalog, &mut table)?,
         Format::SentinelWatchlist => watchlist(catalog, &mut table)?,
     }
-    table.flush()
+    Ok(table.flush()?)
 }
 
 fn matches(catalog: &Catalog, table: &mut csv::Writer<impl Write>) -> csv::Result<()> {

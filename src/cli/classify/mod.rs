@@ -148,6 +148,15 @@ impl Log<'_> {
         COLUMNS.map(|column| format!("{}{column}", self.args.prefix))
     }
 
+    /// Two columns of one name would leave it to the reader which is meant.
+    fn refuse_taken(&self, line: u64, taken: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        let Some(title) = self.titles().into_iter().find(|title| taken(title)) else {
+            return Ok(());
+        };
+        let what = format!("the log has a column `{title}` of its own");
+        Err(self.wrong(line, &what, "choose how those that are added begin, as --prefix saas_"))
+    }
+
     fn wrong(&self, line: u64, what: &str, mend: &str) -> Failure {
         Failure::misuse(format!("{}:{line}: {what}\n  mend: {mend}", self.name))
     }

@@ -50,8 +50,10 @@ impl Log<'_> {
                     let at = self.find(&record)?;
                     column = Some(at);
                     if !self.args.no_header {
+                        let taken = |title: &str| record.iter().any(|f| f == title.as_bytes());
+                        self.refuse_taken(1, taken)?;
                         self.titles().iter().for_each(|title| record.push_field(title.as_bytes()));
-                        writer.write_byte_record(&record).map_err(io::Error::from)?;
+                        writer.write_byte_record(&record)?;
                         continue;
                     }
                     at
@@ -63,7 +65,7 @@ impl Log<'_> {
                 continue;
             }
             fields(verdict.as_ref()).iter().for_each(|text| record.push_field(text.as_bytes()));
-            writer.write_byte_record(&record).map_err(io::Error::from)?;
+            writer.write_byte_record(&record)?;
         }
         writer.flush()?;
         Ok(())

@@ -145,3 +145,20 @@ fn any_octets_are_survived() {
         }
     }
 }
+
+#[test]
+fn a_column_that_is_there_already_is_not_written_twice() {
+    for (file, input) in [
+        ("l.tsv", "host\trole\nx.zdassets.com\tuser\n"),
+        ("l.json", "{\"host\":\"x\",\"role\":1}\n"),
+    ] {
+        let mut asked = args(file, None);
+        let words = tried(&asked, input.as_bytes()).unwrap_err();
+        assert!(
+            words.starts_with("log:1: the log has a column `role` of its own\n  mend: "),
+            "{words}"
+        );
+        asked.prefix = "saas_".to_owned();
+        assert!(classified(&asked, input).contains("saas_role"));
+    }
+}

@@ -55,6 +55,7 @@ impl Log<'_> {
             let object: Map<String, Value> = serde_json::from_slice(&line).map_err(|error| {
                 self.wrong(number, &format!("no JSON object: {error}"), "write one object a line")
             })?;
+            self.refuse_taken(number, |title| object.contains_key(title))?;
             let verdict = self.judge(found(&object, &path).unwrap_or_default());
             if self.args.matched && verdict.is_none() {
                 continue;
@@ -63,14 +64,14 @@ impl Log<'_> {
             let text = line.trim_ascii();
             out.write_all(text.strip_suffix(b"}").unwrap_or(text))?;
             let mut comma = if object.is_empty() { "" } else { "," };
-            for (name, text) in COLUMNS.iter().zip(fields(verdict.as_ref())) {
+            let columns = COLUMNS.iter().zip(self.titles());
+            for ((name, title), text) in columns.zip(fields(verdict.as_ref())) {
                 let value = match *name {
                     "ambiguous" => Value::from(text == "true"),
                     _ if text.is_empty() => Value::Null,
                     _ => Value::from(text),
                 };
-                let key = Value::from(format!("{}{name}", self.args.prefix));
-                write!(out, "{comma}{key}:{value}")?;
+                write!(out, "{comma}{}:{value}", Value::from(title))?;
                 comma = ",";
             }
             writeln!(out, "}}")?;

@@ -223,8 +223,8 @@ mod tests {
     use crate::alert::{self, Sensor};
     use crate::config::Config;
     use crate::count::Cells;
-    use crate::identity::{self, ClientKind, Identity};
-    use crate::signature::{Deployment, Role};
+    use crate::identity::{self, Identity};
+    use crate::signature::Role;
     use crate::usage::{Addition, Engagement, Options, Standing, beginning};
 
     const HOUR: u32 = 498_611;
@@ -271,21 +271,7 @@ mod tests {
                 tenant: Some("acme".into()),
                 role: Role::Either,
             };
-            let addition = Addition {
-                at,
-                client_kind: ClientKind::Host,
-                ambiguous: false,
-                agent: false,
-                flows: 1,
-                sessions: 0,
-                deployment: Deployment::Cloud,
-                sent: 10,
-                received: 20,
-                minute: at.minute(),
-                minute_payload: 0,
-                minute_bursts: 0,
-                quiet: 0,
-            };
+            let addition = Addition::first(at, 10, 20);
             let standing = Standing {
                 engagement: Engagement::Glance,
                 before: None,

@@ -150,10 +150,10 @@ mod tests {
     use crate::count::Cells;
     use crate::export::Metrics;
     use crate::flow::Copies;
-    use crate::identity::ClientKind;
+
     use crate::pipeline::offline;
     use crate::pipeline::rules::InForce;
-    use crate::signature::Deployment;
+
     use crate::time::DAY;
     use crate::usage::{Addition, Inventory, Options};
     use crate::{capture, flow};
@@ -186,21 +186,8 @@ mod tests {
     const START: Time = Time::from_secs(1_795_000_000);
 
     fn addition(at: Time) -> Addition {
-        Addition {
-            at,
-            client_kind: ClientKind::Host,
-            ambiguous: false,
-            agent: false,
-            flows: 1,
-            sessions: 0,
-            deployment: Deployment::Cloud,
-            sent: 3_000,
-            received: 0,
-            minute: at.minute(),
-            minute_payload: 3_000,
-            minute_bursts: 5,
-            quiet: 0,
-        }
+        let first = Addition::first(at, 3_000, 0);
+        Addition { minute_payload: first.sent, minute_bursts: 5, ..first }
     }
 
     #[test]
